@@ -1,0 +1,1 @@
+"""The command `understudy`: a client of the HTTP API, and the starter of services."""

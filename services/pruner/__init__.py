@@ -1,0 +1,1 @@
+"""Decides what has been kept long enough, and takes it away."""

@@ -1,0 +1,1 @@
+"""Keeps letters and shows them: intake, the mailbox, and its doors."""
