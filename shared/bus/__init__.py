@@ -1,0 +1,1 @@
+"""The bus: Kafka. The only place that knows aiokafka."""

@@ -1,0 +1,338 @@
+"""The one consumer loop. Every service that follows a topic does so by this, and only here is an offset committed.
+
+The order is: read a batch, have its effect, then commit. A crash anywhere before the commit brings the batch again, so
+an effect must be able to happen twice. What fails:
+
+- the world (broker, database away): the same batch is tried again for as long as it takes; nothing is skipped;
+- a record that is no fact of ours: to the dead-letter topic, at once;
+- a record that fails alone five times: to the dead-letter topic, with an alarm; it blocks nobody (design rule 14).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
+from prometheus_client import Counter, Gauge
+
+from shared import logs
+from shared.bus.producer import BusUnavailable, Headers, Producer
+from shared.bus.topics import DEAD
+from shared.events import TOPICS, EventError
+from shared.settings import Common
+
+log = logs.get("bus")
+
+SESSION_MS = 15_000
+FETCH_BYTES = 8 * 1024 * 1024
+TRIES_ALONE = 5
+# A batch may have to wait for a database that is away for long; that must not cost the partitions.
+LONGEST_EFFECT_MS = 24 * 3600 * 1000
+# Without progress for so long while there is something to read: the library has stopped fetching (its issues 625,
+# 847, 1154) and only a new process helps.
+STALL_SECONDS = 60.0
+# Reading a little later makes larger batches, and fewer round trips for each letter; a lone letter never waits.
+WINDOWS = ((200, 0.2), (20, 0.05), (0, 0.0))
+
+LAG = Gauge("understudy_consumer_lag", "Records not yet consumed", ["topic", "service"])
+DEAD_LETTERS = Counter("understudy_dead_letters_total", "Records sent to a dead-letter topic", ["topic"])
+for _topic in TOPICS:
+    DEAD_LETTERS.labels(_topic)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read. `topic` is without prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes | None
+    headers: dict[str, bytes]
+    timestamp_ms: int
+
+
+Decode = Callable[[Record], T]
+Handle = Callable[[Sequence[T]], Awaitable[None]]
+Moved = Callable[[frozenset[int]], Awaitable[None]]
+
+
+async def _nothing_moved(_: frozenset[int]) -> None:
+    return None
+
+
+class Consumer(Generic[T]):
+    """Follows `topics` as a member of the group `service`, handing decoded batches to `handle`.
+
+    `decode` raises EventError for what is no fact. `handle` raises one of `passing` for troubles of the world.
+    `assigned` and `revoked` are told the partition numbers, `revoked` before they belong to anybody else.
+    """
+
+    def __init__(
+        self,
+        settings: Common,
+        producer: Producer,
+        *,
+        service: str,
+        topics: Sequence[str],
+        decode: Decode[T],
+        handle: Handle[T],
+        passing: tuple[type[Exception], ...],
+        assigned: Moved = _nothing_moved,
+        revoked: Moved = _nothing_moved,
+        most_records: int = 500,
+    ) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._service = service
+        self._topics = list(topics)
+        self._decode = decode
+        self._handle = handle
+        self._passing = (*passing, BusUnavailable)
+        self._listener = _Listener(self, assigned, revoked)
+        self._most_records = most_records
+        self._kafka = self._new_client()
+        self._working = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._last_progress = 0.0
+        self._waiting_for_world = False
+        self._joined = False
+        for topic in self._topics:
+            LAG.labels(topic, service).set(0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions were assigned."""
+        return self._joined
+
+    @property
+    def alive(self) -> bool:
+        """False once there has been something to read and no progress for a while, with the world in order."""
+        if not self._joined or self._waiting_for_world or self._lag() == 0:
+            return True
+        return asyncio.get_running_loop().time() - self._last_progress < STALL_SECONDS
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set, then leave the group at once. Fails when progress has ended."""
+        self._stop = stop
+        await self._start()
+        watch = asyncio.ensure_future(self._watch())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                watch.done() and watch.result()
+                await self._one_batch()
+        finally:
+            watch.cancel()
+            stopping.cancel()
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(self._kafka.stop(), 5)
+
+    async def _start(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self._kafka.start()
+                break
+            except (KafkaError, OSError) as error:
+                log.warning("broker_unreachable", error=str(error))
+                with contextlib.suppress(Exception):
+                    await self._kafka.stop()
+                self._kafka = self._new_client()
+                await asyncio.sleep(0.5)
+        prefix = self._settings.topic_prefix
+        self._kafka.subscribe([prefix + topic for topic in self._topics], listener=self._listener)
+        self._last_progress = asyncio.get_running_loop().time()
+
+    async def _one_batch(self) -> None:
+        try:
+            found = await self._kafka.getmany(timeout_ms=500, max_records=self._most_records)
+        except KafkaError as error:
+            log.warning("fetch_failed", error=str(error))
+            await asyncio.sleep(0.5)
+            return
+        self._measure()
+        if not found:
+            if self._lag() == 0:
+                self._last_progress = asyncio.get_running_loop().time()
+            return
+        # A rebalance waits for the batch in hand, so that its offset is committed before the partition moves.
+        async with self._working:
+            records = [self._record(raw) for batch in found.values() for raw in batch]
+            if await self._effect(records):
+                await self._commit(found)
+                self._last_progress = asyncio.get_running_loop().time()
+        count = len(records)
+        await asyncio.sleep(next(pause for least, pause in WINDOWS if count >= least))
+
+    async def _effect(self, records: Sequence[Record]) -> bool:
+        """Have the batch's effect. False: stopped or lost before it was had; it will come again."""
+        items: list[tuple[Record, T]] = []
+        for record in records:
+            try:
+                items.append((record, self._decode(record)))
+            except EventError as error:
+                if not await self._bury(record, str(error)):
+                    return False
+        if not items:
+            return True
+        done = await self._attempt([item for _, item in items])
+        if done is not None:
+            return done
+        for record, item in items:
+            if not await self._alone(record, item):
+                return False
+        return True
+
+    async def _attempt(self, items: Sequence[T]) -> bool | None:
+        """Hand `items` over until the world lets it be done. None: it failed for a reason of its own."""
+        pause = 0.2
+        while True:
+            try:
+                await self._handle(items)
+            except self._passing as error:
+                self._waiting_for_world = True
+                log.warning("waiting_for_the_world", topics=self._topics, error=f"{type(error).__name__}: {error}")
+                if await self._stopped_within(pause):
+                    return False
+                pause = min(pause * 2, 2.0)
+            except Exception:
+                self._waiting_for_world = False
+                log.exception("batch_failed", topics=self._topics, records=len(items))
+                return None
+            else:
+                self._waiting_for_world = False
+                return True
+
+    async def _alone(self, record: Record, item: T) -> bool:
+        for attempt in range(TRIES_ALONE):
+            done = await self._attempt([item])
+            if done is not None:
+                return done
+            if await self._stopped_within(0.1 * 2**attempt):
+                return False
+        return await self._bury(record, "failed alone five times")
+
+    async def _bury(self, record: Record, reason: str) -> bool:
+        """Put `record` in the dead-letter topic with the reason; False: stopped before it was there."""
+        log.error("dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+        origin: list[tuple[str, bytes]] = [
+            ("reason", reason.encode()),
+            ("service", self._service.encode()),
+            ("partition", str(record.partition).encode()),
+            ("offset", str(record.offset).encode()),
+        ]
+        headers: Headers = [*record.headers.items(), *origin]
+        while True:
+            try:
+                await self._producer.publish(
+                    record.topic + DEAD,
+                    key=record.key,
+                    value=record.value or b"",
+                    partition=0,
+                    headers=headers,
+                    within_seconds=20,
+                )
+            except BusUnavailable:
+                if await self._stopped_within(1.0):
+                    return False
+            else:
+                DEAD_LETTERS.labels(record.topic).inc()
+                return True
+
+    async def _commit(self, found: dict[TopicPartition, list[Any]]) -> None:
+        """The one place where an offset is committed: after the effect, and naming each partition."""
+        ends = {place: batch[-1].offset + 1 for place, batch in found.items()}
+        try:
+            await self._kafka.commit(ends)
+        except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
+            # The partitions have moved: their new owner has the same effect again, which changes nothing.
+            log.warning("commit_refused", error=type(error).__name__)
+        except KafkaError as error:
+            log.warning("commit_failed", error=str(error))
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return self._stop.is_set()
+
+    async def _watch(self) -> None:
+        while self.alive:
+            await asyncio.sleep(1)
+        raise RuntimeError(f"{self._service}: no progress on {self._topics} for {STALL_SECONDS:.0f} s")
+
+    def _measure(self) -> None:
+        for topic in self._topics:
+            LAG.labels(topic, self._service).set(self._lag(topic))
+
+    def _lag(self, topic: str | None = None) -> int:
+        total = 0
+        for place in self._kafka.assignment():
+            if topic is None or place.topic == self._settings.topic_prefix + topic:
+                end = self._kafka.highwater(place)
+                state = self._kafka._subscription.subscription.assignment.state_value(place)
+                if end is not None and state is not None and state.has_valid_position:
+                    total += max(0, end - state.position)
+        return total
+
+    def _record(self, raw: Any) -> Record:
+        return Record(
+            raw.topic.removeprefix(self._settings.topic_prefix),
+            raw.partition,
+            raw.offset,
+            (raw.key or b"").decode("utf-8", "replace"),
+            raw.value,
+            dict(raw.headers),
+            raw.timestamp,
+        )
+
+    def _new_client(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            group_id=self._settings.topic_prefix + self._service,
+            client_id=self._service,
+            # The library's defaults lose mail: it would begin at the end and commit what was only read.
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            # One member holds the same numbers of every topic (design rule 15). Members are dynamic: a leave on
+            # SIGTERM settles the group at once.
+            partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=LONGEST_EFFECT_MS,
+            rebalance_timeout_ms=30_000,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=500,
+            metadata_max_age_ms=5_000,
+            retry_backoff_ms=100,
+        )
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells a consumer's owner which partition numbers come and go."""
+
+    def __init__(self, consumer: Consumer[Any], assigned: Moved, revoked: Moved) -> None:
+        self._consumer = consumer
+        self._assigned = assigned
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._consumer._joined = False
+        if revoked:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await self._consumer._working.acquire()
+                    self._consumer._working.release()
+            await self._revoked(frozenset(place.partition for place in revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._consumer._joined = True
+        self._consumer._last_progress = asyncio.get_running_loop().time()
+        await self._assigned(frozenset(place.partition for place in assigned))

@@ -1,0 +1,62 @@
+"""Start and stop of a service's process."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import uvloop
+
+from shared import failpoints, logs
+from shared.settings import Common, SettingsError, shown
+
+Main = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def run(service: str, settings: Common, main: Main) -> NoReturn:
+    """Run `main` until it returns; SIGTERM and SIGINT set the event that it is handed. Ends the process.
+
+    `main` bounds its own shutdown. Exit code 0; 1 after an error, which is logged.
+    """
+    os.nice(settings.nice)
+    logs.configure(service, settings.log_format, settings.log_level)
+    failpoints.arm(settings.failpoints)
+    logs.get("run").info("service_started", pid=os.getpid(), settings=shown(settings))
+    try:
+        uvloop.run(_until_signalled(main))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception:
+        logs.get("run").exception("service_failed")
+        raise SystemExit(1) from None
+    logs.get("run").info("service_stopped")
+    raise SystemExit(0)
+
+
+async def _until_signalled(main: Main) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await main(stop)
+
+
+async def beside(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
+    """Run `parts` beside each other until `stop` is set and they have returned.
+
+    A part that ends by itself or fails before that ends them all: a service that has lost a part must be started
+    again whole, not limp on.
+    """
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.gather(*tasks)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
