@@ -1,0 +1,45 @@
+"""Every index, and which question it answers. Partial where it can be: a move then touches few of them."""
+
+from pymongo import ASCENDING, IndexModel
+
+from shared.mailbox.connect import Database, reaching
+
+
+def _partial(keys: list[str], exists: str) -> IndexModel:
+    return IndexModel([(key, ASCENDING) for key in keys], partialFilterExpression={exists: {"$exists": True}})
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "letters": [
+        # A mailbox, newest first. Gravestones have no address.
+        _partial(["address", "folder", "_id"], "address"),
+        # What waits for a destination, by partition, when due; covers the counts of the metrics.
+        _partial(["forward.destination", "partition", "forward.due", "received_at"], "forward.due"),
+        # What is in flight, by whose claim.
+        _partial(["forward.claim.by", "forward.claim.at"], "forward.claim.at"),
+        # Forwarded copies that are still to be taken away.
+        _partial(["copy_due"], "copy_due"),
+        # Moves that no event has told yet.
+        _partial(["unannounced_since"], "unannounced_since"),
+        # The bin, by expiry.
+        _partial(["binned.expires_at"], "binned.expires_at"),
+        # Gravestones, to be taken away once their record cannot come again; and those that still hold a body.
+        _partial(["gone.partition", "gone.offset"], "gone"),
+        _partial(["gone.holds_body"], "gone.holds_body"),
+    ],
+    "bodies": [
+        # Bodies in GridFS, so that orphaned files can be told from used ones.
+        _partial(["file"], "file"),
+    ],
+    "users": [
+        # Whose letters go where: re-filing, and the list of destinations.
+        _partial(["target.name"], "target.name"),
+    ],
+}
+
+
+@reaching
+async def create(database: Database) -> None:
+    """Make what is missing; can be repeated, by several at once. Raises MailboxUnavailable."""
+    for collection, models in INDEXES.items():
+        await database[collection].create_indexes(models)
