@@ -48,7 +48,6 @@ MOVES: dict[str, Move] = {
     "park": Move((S.IN_FLIGHT,), S.PARKED, wished=S.CANCELLED),
     # The claim is returned untried: a letter never tried is pending again, any other deferred.
     "give_back": Move((S.IN_FLIGHT,), S.DEFERRED, wished=S.CANCELLED),
-    "expire": Move((S.PENDING, S.DEFERRED), S.PARKED),
     "delete": Move((S.PENDING, S.DEFERRED, S.PARKED), S.CANCELLED),
     "rearm": Move((S.PARKED, S.CANCELLED, S.FORWARDED), S.PENDING),
 }

@@ -1,0 +1,133 @@
+"""Letters' bytes, once for each receipt, as they came. A body lists the letters that use it, from its first write.
+
+Inline as long as a document holds them, in GridFS above that; then the pointer is written last, so that a body that
+can be seen is whole (design rule 2).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bson import Binary, ObjectId
+from motor.motor_asyncio import AsyncIOMotorGridFSBucket
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from shared.mailbox.connect import Database, reaching
+from shared.mailbox.letters import _only_duplicates
+
+# A document holds 16 MiB; a receipt may list 1,000 letters beside its bytes.
+INLINE_BYTES = 15 * 1024 * 1024
+
+
+class BodyMissing(Exception):
+    """No body of that receipt. For a letter that is not gone this must not happen."""
+
+
+class Bodies:
+    """The collection `bodies`, `_id` the receipt's id, and the GridFS bucket `large`."""
+
+    def __init__(self, database: Database) -> None:
+        self._bodies = database["bodies"]
+        self._files = database["large.files"]
+        self._bucket = AsyncIOMotorGridFSBucket(database, bucket_name="large", chunk_size_bytes=1024 * 1024)
+
+    @reaching
+    async def insert(self, bodies: Sequence[tuple[str, bytes, list[str]]], *, origin: dict[str, tuple[int, int]]) -> None:
+        """Keep bodies: (receipt id, bytes, ids of the letters that use it). One that is there gains the letters.
+
+        `origin` is each receipt's (partition, offset) in `received`.
+        """
+        documents = []
+        for receipt_id, raw, letters in bodies:
+            document: dict[str, Any] = {"_id": receipt_id, "letters": letters}
+            if len(raw) <= INLINE_BYTES:
+                document["raw"] = Binary(raw)
+            else:
+                document["file"] = await self._keep_file(receipt_id, raw, origin[receipt_id])
+            documents.append(document)
+        try:
+            await self._bodies.bulk_write([InsertOne(document) for document in documents], ordered=False)
+        except BulkWriteError as error:
+            await self._merge([documents[fault["index"]] for fault in _only_duplicates(error)])
+
+    async def _merge(self, documents: list[dict[str, Any]]) -> None:
+        """The bodies are there already: add the letters, and drop the file that nobody will point to."""
+        writes = [UpdateOne({"_id": d["_id"]}, {"$addToSet": {"letters": {"$each": d["letters"]}}}) for d in documents]
+        await self._bodies.bulk_write(writes, ordered=False)
+        for document in documents:
+            if "file" in document:
+                await self._drop_file(document["file"])
+
+    async def _keep_file(self, receipt_id: str, raw: bytes, origin: tuple[int, int]) -> ObjectId:
+        metadata = {"receipt_id": receipt_id, "partition": origin[0], "offset": origin[1]}
+        file: ObjectId = await self._bucket.upload_from_stream(receipt_id, raw, metadata=metadata)
+        return file
+
+    async def _drop_file(self, file: ObjectId) -> None:
+        await self._bucket._chunks.delete_many({"files_id": file})
+        await self._bucket._files.delete_one({"_id": file})
+
+    @reaching
+    async def raw(self, receipt_id: str) -> bytes:
+        """The letter's bytes. Raises BodyMissing."""
+        document = await self._bodies.find_one({"_id": receipt_id}, {"raw": 1, "file": 1})
+        if document is None:
+            raise BodyMissing(receipt_id)
+        return await self._bytes(document)
+
+    @reaching
+    async def raws(self, receipt_ids: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of each receipt that has a body."""
+        cursor = self._bodies.find({"_id": {"$in": list(set(receipt_ids))}}, {"raw": 1, "file": 1})
+        return {document["_id"]: await self._bytes(document) async for document in cursor}
+
+    @reaching
+    async def heads(self, receipt_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
+        """The first bytes of each receipt, enough for its headers; cut by the database where the body is inline."""
+        found: dict[str, bytes] = {}
+        cursor = self._bodies.find({"_id": {"$in": list(set(receipt_ids))}}, {"raw": 1, "file": 1})
+        async for document in cursor:
+            if "raw" in document:
+                found[document["_id"]] = bytes(document["raw"][:most_bytes])
+            else:
+                stream = await self._bucket.open_download_stream(document["file"])
+                found[document["_id"]] = await stream.read(most_bytes)
+        return found
+
+    async def _bytes(self, document: dict[str, Any]) -> bytes:
+        if "raw" in document:
+            return bytes(document["raw"])
+        stream = await self._bucket.open_download_stream(document["file"])
+        content: bytes = await stream.read()
+        return content
+
+    @reaching
+    async def release(self, letters_by_receipt: dict[str, list[str]]) -> None:
+        """These letters no longer use their bodies; a body that nobody uses goes, by compare-and-set on its list."""
+        if not letters_by_receipt:
+            return
+        writes = [UpdateOne({"_id": r}, {"$pullAll": {"letters": ids}}) for r, ids in letters_by_receipt.items()]
+        await self._bodies.bulk_write(writes, ordered=False)
+        receipts = list(letters_by_receipt)
+        large = self._bodies.find({"_id": {"$in": receipts}, "letters": [], "file": {"$exists": True}}, {"file": 1})
+        files = {document["_id"]: document["file"] async for document in large}
+        await self._bodies.delete_many({"_id": {"$in": [r for r in receipts if r not in files]}, "letters": []})
+        for receipt_id, file in files.items():
+            if (await self._bodies.delete_one({"_id": receipt_id, "letters": []})).deleted_count:
+                await self._drop_file(file)
+
+    @reaching
+    async def sweep_files(self, committed: dict[int, int]) -> int:
+        """Take away files that no body points to and whose record will not come again; returns how many.
+
+        `committed` is the next offset to be read for each partition of `received`.
+        """
+        swept = 0
+        async for file in self._files.find({}, {"metadata": 1}):
+            origin = file["metadata"]
+            if committed.get(origin["partition"], 0) <= origin["offset"]:
+                continue
+            if await self._bodies.find_one({"_id": origin["receipt_id"], "file": file["_id"]}, {"_id": 1}) is None:
+                await self._drop_file(file["_id"])
+                swept += 1
+        return swept
