@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,6 +18,9 @@ from starlette.types import ASGIApp
 Check = Callable[[], bool | str]
 
 LOOP_STALL = Gauge("understudy_loop_stall_seconds", "Longest stall of the event loop in the last 10 seconds")
+
+# What a look at the database found that an event should have brought: 0 unless something failed.
+RECONCILED = Counter("understudy_reconciler_found_total", "Letters that no event had moved", ["kind"])
 
 
 class _Server(uvicorn.Server):

@@ -27,7 +27,7 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
     try:
         uvloop.run(_until_signalled(main))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     except Exception:
         logs.get("run").exception("service_failed")

@@ -51,7 +51,9 @@ class Common(BaseSettings):
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
     ops_host: str = Field("127.0.0.1", description="address of /metrics, /live and /ready")
-    nice: int = Field(0, ge=0, le=19, description="niceness of this process; store, forwarder, pruner run behind ingest")
+    nice: int = Field(
+        0, ge=0, le=19, description="niceness of this process; store, forwarder, pruner run behind ingest"
+    )
     failpoints: str = Field("", description="for tests: name=deed[,name=deed]; a process kills itself at that place")
     test_clock: bool = Field(False, description="for tests: the clock can be moved by a document in the database")
 
@@ -66,7 +68,9 @@ class Ingest(Common):
     tls_key_file: Path | None = Field(None, description="the certificate's key, PEM")
     ingest_memory_bytes: int = Field(512 * MIB, ge=MIB, description="budget for letters in flight; past it, 452")
     connections: int = Field(2000, ge=1, description="open SMTP sessions in all; past it, 421")
-    connections_per_address: int = Field(50, ge=1, description="of one client address (loopback is exempt); past it, 421")
+    connections_per_address: int = Field(
+        50, ge=1, description="of one client address (loopback is exempt); past it, 421"
+    )
     recipients_per_letter: int = Field(1000, ge=100, description="in one transaction; RFC 5321 4.5.3.1.8 asks for 100")
     received_limit: int = Field(50, ge=10, description="Received headers before a letter is called looping")
     idle_seconds: Seconds = Field(300.0, description="silence before a session is closed; RFC 5321 4.5.3.2.7")
@@ -103,7 +107,9 @@ class Forwarder(Common):
     lifetime_days: float = Field(30, gt=0, description="since the letter was armed; past it, parked")
     backlog_scan: bool = Field(True, description="look in the database for what events did not bring")
     backlog_seconds: Seconds = Field(1.0, description="between two looks")
-    backlog_grace_seconds: Seconds = Field(10.0, description="time an event has to bring a new letter before a look does")
+    backlog_grace_seconds: Seconds = Field(
+        10.0, description="time an event has to bring a new letter before a look does"
+    )
     plan_letters: int = Field(100_000, ge=1, description="letters planned in memory; more stay in the database")
     reconcile_seconds: Seconds = Field(60.0, description="age at which a letter that no event moved is announced again")
     secret_key: SecretStr | None = Field(None, description="key that encrypts the passwords of target servers")
@@ -189,7 +195,7 @@ def load_or_exit(schema: type[S], **overrides: Any) -> S:
     try:
         return load(schema, **overrides)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
 
 

@@ -10,7 +10,7 @@ an effect must be able to happen twice. What fails:
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,7 @@ from shared import logs
 from shared.bus.producer import BusUnavailable, Headers, Producer
 from shared.bus.topics import DEAD
 from shared.events import TOPICS, EventError
+from shared.failpoints import failpoint
 from shared.settings import Common
 
 log = logs.get("bus")
@@ -95,7 +96,7 @@ class Consumer(Generic[T]):
         self._topics = list(topics)
         self._decode = decode
         self._handle = handle
-        self._passing = (*passing, BusUnavailable)
+        self._passing: tuple[type[Exception], ...] = (*passing, BusUnavailable)
         self._listener = _Listener(self, assigned, revoked)
         self._most_records = most_records
         self._kafka = self._new_client()
@@ -248,6 +249,7 @@ class Consumer(Generic[T]):
 
     async def _commit(self, found: dict[TopicPartition, list[Any]]) -> None:
         """The one place where an offset is committed: after the effect, and naming each partition."""
+        failpoint("bus.before_commit")
         ends = {place: batch[-1].offset + 1 for place, batch in found.items()}
         try:
             await self._kafka.commit(ends)
@@ -262,8 +264,19 @@ class Consumer(Generic[T]):
             await asyncio.wait_for(self._stop.wait(), seconds)
         return self._stop.is_set()
 
+    async def committed(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The group's committed next offset of each of `partitions` that has one. For `assigned`."""
+        name = self._settings.topic_prefix + topic
+        found = {number: await self._kafka.committed(TopicPartition(name, number)) for number in partitions}
+        return {number: offset for number, offset in found.items() if offset is not None}
+
+    def go_back(self, topic: str, offsets: dict[int, int]) -> None:
+        """Read again from these offsets on. For `assigned`."""
+        for number, offset in offsets.items():
+            self._kafka.seek(TopicPartition(self._settings.topic_prefix + topic, number), offset)
+
     async def _watch(self) -> None:
-        while self.alive:
+        while self.alive:  # noqa: ASYNC110  (nobody sets an event when nothing happens)
             await asyncio.sleep(1)
         raise RuntimeError(f"{self._service}: no progress on {self._topics} for {STALL_SECONDS:.0f} s")
 

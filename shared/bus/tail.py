@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -101,7 +101,7 @@ class Tail:
             found = await self._asked(self._kafka.getmany(timeout_ms=int(wait_seconds * 1000), max_records=500))
             yield [self._record(raw) for batch in found.values() for raw in batch]
 
-    async def _asked(self, question):  # type: ignore[no-untyped-def]
+    async def _asked(self, question: Awaitable[Any]) -> Any:
         try:
             return await question
         except KafkaError as error:
@@ -118,7 +118,7 @@ class Tail:
             positions[place.topic.removeprefix(self._prefix)][place.partition] = offset
         return positions
 
-    def _record(self, raw) -> Record:  # type: ignore[no-untyped-def]
+    def _record(self, raw: Any) -> Record:
         return Record(
             raw.topic.removeprefix(self._prefix),
             raw.partition,

@@ -125,13 +125,18 @@ def _partition_faults(plan: TopicPlan, partitions: list[dict[str, object]]) -> l
 
 def _config_faults(plan: TopicPlan, config: dict[str, str]) -> list[str]:
     """What in `config` could lose mail. More than we ask for is no fault."""
-    faults = []
-    for name in ("cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable"):
-        if config.get(name) != plan.config[name]:
-            faults.append(f"{plan.name}: {name} is {config.get(name)}, {plan.config[name]} expected")
-    for name in ("retention.ms", "retention.bytes", "max.message.bytes", "min.insync.replicas"):
-        if _endless(config.get(name)) < _endless(plan.config[name]):
-            faults.append(f"{plan.name}: {name} is {config.get(name)}, at least {plan.config[name]} expected")
+    exact = ("cleanup.policy", "message.timestamp.type", "unclean.leader.election.enable")
+    least = ("retention.ms", "retention.bytes", "max.message.bytes", "min.insync.replicas")
+    faults = [
+        f"{plan.name}: {name} is {config.get(name)}, {plan.config[name]} expected"
+        for name in exact
+        if config.get(name) != plan.config[name]
+    ]
+    faults += [
+        f"{plan.name}: {name} is {config.get(name)}, at least {plan.config[name]} expected"
+        for name in least
+        if _endless(config.get(name)) < _endless(plan.config[name])
+    ]
     if _endless(config.get("flush.messages")) > _endless(plan.config["flush.messages"]):
         faults.append(f"{plan.name}: flush.messages is {config.get('flush.messages')}, 1 expected on a single broker")
     return faults

@@ -4,6 +4,7 @@ Inline as long as a document holds them, in GridFS above that; then the pointer 
 can be seen is whole (design rule 2).
 """
 
+import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,10 +30,13 @@ class Bodies:
     def __init__(self, database: Database) -> None:
         self._bodies = database["bodies"]
         self._files = database["large.files"]
+        self._chunks = database["large.chunks"]
         self._bucket = AsyncIOMotorGridFSBucket(database, bucket_name="large", chunk_size_bytes=1024 * 1024)
 
     @reaching
-    async def insert(self, bodies: Sequence[tuple[str, bytes, list[str]]], *, origin: dict[str, tuple[int, int]]) -> None:
+    async def insert(
+        self, bodies: Sequence[tuple[str, bytes, list[str]]], *, origin: dict[str, tuple[int, int]]
+    ) -> None:
         """Keep bodies: (receipt id, bytes, ids of the letters that use it). One that is there gains the letters.
 
         `origin` is each receipt's (partition, offset) in `received`.
@@ -64,8 +68,8 @@ class Bodies:
         return file
 
     async def _drop_file(self, file: ObjectId) -> None:
-        await self._bucket._chunks.delete_many({"files_id": file})
-        await self._bucket._files.delete_one({"_id": file})
+        await self._chunks.delete_many({"files_id": file})
+        await self._files.delete_one({"_id": file})
 
     @reaching
     async def raw(self, receipt_id: str) -> bytes:
@@ -90,16 +94,19 @@ class Bodies:
             if "raw" in document:
                 found[document["_id"]] = bytes(document["raw"][:most_bytes])
             else:
-                stream = await self._bucket.open_download_stream(document["file"])
-                found[document["_id"]] = await stream.read(most_bytes)
+                found[document["_id"]] = (await self._first_chunk(document["file"]))[:most_bytes]
         return found
 
     async def _bytes(self, document: dict[str, Any]) -> bytes:
         if "raw" in document:
             return bytes(document["raw"])
-        stream = await self._bucket.open_download_stream(document["file"])
-        content: bytes = await stream.read()
-        return content
+        content = io.BytesIO()
+        await self._bucket.download_to_stream(document["file"], content)
+        return content.getvalue()
+
+    async def _first_chunk(self, file: ObjectId) -> bytes:
+        stream = await self._bucket.open_download_stream(file)
+        return await stream.readchunk()
 
     @reaching
     async def release(self, letters_by_receipt: dict[str, list[str]]) -> None:

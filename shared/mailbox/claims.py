@@ -62,7 +62,9 @@ class Claims:
     async def claim(self, ids: Sequence[str], by: str, token: str, now: datetime) -> None:
         """Take those of `ids` that wait and are due, for forwarder `by`. An attempt is counted here, so that a letter
         that kills its forwarder shows (design rule 9). `of_token` tells which were won."""
-        waits = {"$or": [{"forward.state": State.PENDING}, {"forward.state": State.DEFERRED, "forward.due": {"$lte": now}}]}
+        waits = {
+            "$or": [{"forward.state": State.PENDING}, {"forward.state": State.DEFERRED, "forward.due": {"$lte": now}}]
+        }
         await self._letters.update_many(
             {"_id": {"$in": list(ids)}, **waits},
             {
@@ -98,9 +100,7 @@ class Claims:
         return [letter for letter in found if letter["forward"]["arming"] == delivered[letter["_id"]]]
 
     @reaching
-    async def give_back(
-        self, ids: Sequence[str], token: str, now: datetime, *, destination: str | None = None
-    ) -> None:
+    async def give_back(self, ids: Sequence[str], token: str, now: datetime, *, destination: str | None = None) -> None:
         """Return letters untried, due now; the attempt is not counted. With `destination`: they wait for that one."""
         fields: dict[str, Any] = {
             "forward.attempts": {"$subtract": ["$forward.attempts", 1]},

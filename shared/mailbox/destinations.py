@@ -27,9 +27,7 @@ class Destinations:
         self._destinations = database["destinations"]
 
     @reaching
-    async def due(
-        self, names: Iterable[str], partitions: Iterable[int], now: datetime, limit: int
-    ) -> list[Letter]:
+    async def due(self, names: Iterable[str], partitions: Iterable[int], now: datetime, limit: int) -> list[Letter]:
         """Letters of `partitions` that wait for one of `names` and are due, soonest due first within each: id,
         destination, partition and size."""
         query = {
@@ -47,13 +45,14 @@ class Destinations:
         if partitions is not None:
             match["partition"] = {"$in": sorted(partitions)}
         group = {"_id": "$forward.destination", "letters": {"$sum": 1}, "oldest_at": {"$min": "$received_at"}}
-        rows = self._letters.aggregate([{"$match": match}, {"$group": group}])
+        stages: list[dict[str, Any]] = [{"$match": match}, {"$group": group}]
+        rows = self._letters.aggregate(stages)
         return [Waiting(row["_id"], row["letters"], row["oldest_at"]) async for row in rows]
 
     @reaching
     async def in_flight(self) -> dict[str, int]:
         """How many letters are in flight, by destination."""
-        stages = [
+        stages: list[dict[str, Any]] = [
             {"$match": {"forward.claim.at": {"$exists": True}}},
             {"$group": {"_id": "$forward.destination", "letters": {"$sum": 1}}},
         ]
@@ -90,7 +89,11 @@ class Destinations:
         """Letters that wait elsewhere than `targets` (address -> destination) says: a crash left them."""
         found: list[Letter] = []
         cursor = self._letters.find(
-            {"forward.due": {"$exists": True}, "forward.destination": {"$gt": ""}, "partition": {"$in": sorted(partitions)}},
+            {
+                "forward.due": {"$exists": True},
+                "forward.destination": {"$gt": ""},
+                "partition": {"$in": sorted(partitions)},
+            },
             {"address": 1, "forward.destination": 1},
         )
         async for letter in cursor:

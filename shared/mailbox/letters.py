@@ -134,7 +134,10 @@ class Letters:
     async def keep_summaries(self, summaries: dict[str, dict[str, Any]]) -> None:
         """Write down what the headers of letters were found to say."""
         if summaries:
-            writes = [UpdateOne({"_id": i, "gone": {"$exists": False}}, {"$set": {"summary": s}}) for i, s in summaries.items()]
+            writes = [
+                UpdateOne({"_id": i, "gone": {"$exists": False}}, {"$set": {"summary": s}})
+                for i, s in summaries.items()
+            ]
             await self._letters.bulk_write(writes, ordered=False)
 
 

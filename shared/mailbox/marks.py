@@ -46,7 +46,9 @@ class Marks:
 def _without(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = [[mark["kind"], mark["number"]] for mark in told]
     name = ["$$mark.kind", "$$mark.number"]
-    kept = {"$filter": {"input": {"$ifNull": ["$unannounced", []]}, "as": "mark", "cond": {"$not": {"$in": [name, names]}}}}
+    kept = {
+        "$filter": {"input": {"$ifNull": ["$unannounced", []]}, "as": "mark", "cond": {"$not": {"$in": [name, names]}}}
+    }
     return [
         {"$set": {"unannounced": kept}},
         {

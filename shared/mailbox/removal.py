@@ -119,7 +119,11 @@ class Removal:
     @reaching
     async def forget_gravestones(self, partition: int, below: int) -> int:
         """Take away the gravestones whose records `received` no longer has; returns how many."""
-        query = {"gone.partition": partition, "gone.offset": {"$gte": 0, "$lt": below}, "gone.holds_body": {"$exists": False}}
+        query = {
+            "gone.partition": partition,
+            "gone.offset": {"$gte": 0, "$lt": below},
+            "gone.holds_body": {"$exists": False},
+        }
         return int((await self._letters.delete_many({**query, "gone": {"$exists": True}})).deleted_count)
 
 
