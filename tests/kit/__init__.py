@@ -1,0 +1,1 @@
+"""What tests stand on: real servers, the product as processes, main servers of every temper, and the ledger."""
