@@ -1,0 +1,85 @@
+"""Writes down how tries ended, in batches, and tells `forwarded`: the outcome is durable before anybody hears of it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prometheus_client import Counter
+
+from shared import logs
+from shared.bus.producer import BusUnavailable, Message, Producer
+from shared.failpoints import failpoint
+from shared.mailbox import facts
+from shared.mailbox.claims import Claims, Tried
+from shared.mailbox.clock import Clock
+from shared.mailbox.connect import MailboxUnavailable
+
+log = logs.get("record")
+
+FORWARDED = Counter("understudy_forwarded_total", "Letters answered for good", ["destination", "outcome"])
+PUBLISH_SECONDS = 20.0
+MOST = 500
+# A little later makes larger batches; a lone result never waits.
+WINDOW_SECONDS = 0.02
+WINDOW_FROM = 20
+
+
+class Record:
+    """Takes results from the couriers and does not lose one: it tries until the database has them."""
+
+    def __init__(self, claims: Claims, producer: Producer, clock: Clock) -> None:
+        self._claims = claims
+        self._producer = producer
+        self._clock = clock
+        self._tries: list[Tried] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, tried: Tried) -> None:
+        self._tries.append(tried)
+        self._idle.clear()
+        self._wake.set()
+
+    async def settled(self) -> None:
+        """Wait until all that was added is written down and told."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write down for ever; the owner ends it once `settled`."""
+        last = 0
+        while True:
+            await self._wake.wait()
+            if last >= WINDOW_FROM and len(self._tries) < MOST:
+                await asyncio.sleep(WINDOW_SECONDS)
+            batch, self._tries = self._tries[:MOST], self._tries[MOST:]
+            await self._write(batch)
+            last = len(batch)
+            if not self._tries:
+                self._wake.clear()
+                self._idle.set()
+
+    async def _write(self, batch: Sequence[Tried]) -> None:
+        failpoint("forwarder.before_record")
+        pause = 0.2
+        while True:
+            try:
+                delivered = await self._claims.record(batch, self._clock.now())
+                break
+            except MailboxUnavailable as error:
+                log.warning("outcomes_wait", letters=len(batch), error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2.0, pause * 2)
+        for tried in batch:
+            log.info("letter_tried", letter_id=tried.letter_id, end=tried.end, code=tried.reply.code, text=tried.reply.text)
+        failpoint("forwarder.before_publish")
+        messages = [
+            Message("forwarded", letter["_id"], facts.delivered(letter).to_json(), letter["partition"])
+            for letter in delivered
+        ]
+        try:
+            await self._producer.publish_all(messages, within_seconds=PUBLISH_SECONDS)
+        except BusUnavailable as error:
+            # Their `copy_due` marks stay; the reconciler tells them when the broker is back.
+            log.warning("forwarded_untold", letters=len(messages), error=str(error))
+        for letter in delivered:
+            FORWARDED.labels(letter["forward"]["destination"], "delivered").inc()
