@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import uvloop
 
 from shared.settings import PREFIX
 from tests.kit.scope import Scope
@@ -15,6 +16,12 @@ def _no_settings_from_outside() -> None:
     """What whoever runs the tests has set must not change what they test. The cache of fetched things may be set."""
     for name in [name for name in os.environ if name.startswith(PREFIX) and name != PREFIX + "CACHE"]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that the services run on."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture(scope="session")
