@@ -81,7 +81,13 @@ class Watch:
     """Takes over what a forwarder holds that has not beaten for a whole lease in which we had the database (rule 6)."""
 
     def __init__(
-        self, lease: Lease, forwarders: Forwarders, claims: Claims, clock: Clock, lease_seconds: float, retry_seconds: float
+        self,
+        lease: Lease,
+        forwarders: Forwarders,
+        claims: Claims,
+        clock: Clock,
+        lease_seconds: float,
+        retry_seconds: float,
     ) -> None:
         self._lease = lease
         self._forwarders = forwarders

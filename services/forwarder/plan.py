@@ -66,6 +66,9 @@ class Plan:
     def waits_for(self, destination: str) -> bool:
         return destination in self._by_destination
 
+    def count(self, destination: str) -> int:
+        return len(self._by_destination.get(destination, ()))
+
     def destinations(self) -> Iterable[str]:
         """Those that something is planned for."""
         return list(self._by_destination)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from shared import logs
+from shared.announcer import Announcer
 from shared.bus.producer import BusUnavailable, Message, Producer
 from shared.failpoints import failpoint
 from shared.mailbox import facts
 from shared.mailbox.claims import Claims, Tried
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
+from shared.mailbox.letters import Letter
 
 log = logs.get("record")
 
@@ -26,11 +28,13 @@ WINDOW_FROM = 20
 class Record:
     """Takes results from the couriers and does not lose one: it tries until the database has them."""
 
-    def __init__(self, claims: Claims, producer: Producer, clock: Clock) -> None:
+    def __init__(self, claims: Claims, producer: Producer, announcer: Announcer, clock: Clock) -> None:
         self._claims = claims
         self._producer = producer
+        self._announcer = announcer
         self._clock = clock
         self._tries: list[Tried] = []
+        self._telling: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -43,6 +47,8 @@ class Record:
     async def settled(self) -> None:
         """Wait until all that was added is written down and told."""
         await self._idle.wait()
+        if self._telling:
+            await asyncio.wait(self._telling)
 
     async def run(self) -> None:
         """Write down for ever; the owner ends it once `settled`."""
@@ -52,13 +58,17 @@ class Record:
             if last >= WINDOW_FROM and len(self._tries) < MOST:
                 await asyncio.sleep(WINDOW_SECONDS)
             batch, self._tries = self._tries[:MOST], self._tries[MOST:]
-            await self._write(batch)
+            delivered = await self._write(batch)
+            # Beside the next batch's writing: a silent broker must not keep outcomes out of the database.
+            telling = asyncio.ensure_future(self._tell(delivered))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
             last = len(batch)
             if not self._tries:
                 self._wake.clear()
                 self._idle.set()
 
-    async def _write(self, batch: Sequence[Tried]) -> None:
+    async def _write(self, batch: Sequence[Tried]) -> list[Letter]:
         failpoint("forwarder.before_record")
         pause = 0.2
         while True:
@@ -70,7 +80,13 @@ class Record:
                 await asyncio.sleep(pause)
                 pause = min(2.0, pause * 2)
         for tried in batch:
-            log.info("letter_tried", letter_id=tried.letter_id, end=tried.end, code=tried.reply.code, text=tried.reply.text)
+            reply = tried.reply
+            log.info("letter_tried", letter_id=tried.letter_id, end=tried.end, code=reply.code, text=reply.text)
+        # These may have been parked, and then carry a mark.
+        self._announcer.announce_soon([t.letter_id for t in batch if t.end == "park" or t.unknown])
+        return delivered
+
+    async def _tell(self, delivered: Sequence[Letter]) -> None:
         failpoint("forwarder.before_publish")
         messages = [
             Message("forwarded", letter["_id"], facts.delivered(letter).to_json(), letter["partition"])

@@ -5,8 +5,9 @@ older than the topics: what `forwarded` and `deleted` told since then is laid do
 letters that are there again, and only then is `received` read again from the noted position on.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from services.store.intake import Receipt
 from shared import logs
 from shared.bus.consumer import Consumer, Record
 from shared.bus.tail import Tail
@@ -33,7 +34,7 @@ class Restored:
         self._claims = claims
         self._clock = clock
 
-    async def check(self, consumer: Consumer[object], partitions: frozenset[int]) -> None:
+    async def check(self, consumer: Consumer[Receipt], partitions: frozenset[int]) -> None:
         """Raises MailboxUnavailable, BusUnavailable."""
         noted = await self._positions.noted()
         committed = await consumer.committed("received", partitions)
@@ -48,38 +49,49 @@ class Restored:
 
     async def _lay_down(self, partitions: frozenset[int], since_ms: int) -> None:
         async with Tail(self._settings, ["forwarded", "deleted"]) as tail:
-            await tail.from_time(since_ms)
+            starts = await tail.from_time(since_ms)
             ends = await tail.ends()
-            left = {(t, p) for t, places in ends.items() for p, end in places.items() if p in partitions and end > 0}
-            async for batch in tail.batches():
-                await self._apply([record for record in batch if record.partition in partitions])
-                left -= {(r.topic, r.partition) for r in batch if r.offset + 1 >= ends[r.topic][r.partition]}
-                if not batch or not left:
-                    return
+            left = {
+                (topic, number): end
+                for topic, places in ends.items()
+                for number, end in places.items()
+                if number in partitions and starts[topic][number] < end
+            }
+            batches = tail.batches()
+            while left:
+                batch = [record for record in await anext(batches) if record.partition in partitions]
+                await self._apply(batch)
+                for record in batch:
+                    if record.offset + 1 >= left.get((record.topic, record.partition), 0):
+                        left.pop((record.topic, record.partition), None)
 
     async def _apply(self, records: list[Record]) -> None:
-        """`forwarded` and `deleted` of letters that are there become moves, of others gravestones."""
-        unseen: dict[str, tuple[str, int]] = {}
-        for record in records:
-            try:
-                told = (Forwarded if record.topic == "forwarded" else Deleted).from_json(record.value)
-            except EventError:
-                continue
-            if isinstance(told, Forwarded) and told.outcome != "delivered":
-                continue
-            unseen[told.letter_id] = (told.receipt_id, record.partition)
+        """`forwarded` and `deleted` of letters that are there become moves; of others, gravestones."""
+        told = [(record.partition, event) for record in records if (event := _decoded(record)) is not None]
         now = self._clock.now()
+        unseen = {event.letter_id: (event.receipt_id, partition) for partition, event in told}
         await self._removal.bury_unseen(unseen, now)
-        for record in records:
-            await self._move(record)
+        for _, event in told:
+            await self._move(event, now)
 
-    async def _move(self, record: Record) -> None:
-        now = self._clock.now()
-        expires = now + timedelta(days=self._settings.bin_deleted_days)
-        if record.topic == "deleted":
-            told = Deleted.from_json(record.value)
-            await self._removal.delete(told.letter_id, reason=told.reason, now=now, expires_at=expires, rule_id=told.rule_id)
-            return
+    async def _move(self, event: Forwarded | Deleted, now: datetime) -> None:
+        if isinstance(event, Forwarded):
+            await self._claims.told_delivered(event.letter_id, event.reply, now)
+        elif event.reason == "forwarded":
+            await self._claims.told_delivered(event.letter_id, {"code": 250, "text": ""}, now)
+        else:
+            expires = now + timedelta(days=self._settings.bin_deleted_days)
+            await self._removal.delete(
+                event.letter_id, reason=event.reason, now=now, expires_at=expires, rule_id=event.rule_id
+            )
+
+
+def _decoded(record: Record) -> Forwarded | Deleted | None:
+    """The event, if it says that a letter left or is at the main server."""
+    try:
+        if record.topic == Deleted.TOPIC:
+            return Deleted.from_json(record.value)
         forwarded = Forwarded.from_json(record.value)
-        if forwarded.outcome == "delivered":
-            await self._claims.told_delivered(forwarded.letter_id, forwarded.arming, forwarded.reply, now)
+    except EventError:
+        return None
+    return forwarded if forwarded.outcome == "delivered" else None

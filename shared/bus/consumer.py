@@ -97,7 +97,9 @@ class Consumer(Generic[T]):
         self._decode = decode
         self._handle = handle
         self._passing: tuple[type[Exception], ...] = (*passing, BusUnavailable)
-        self._listener = _Listener(self, assigned, revoked)
+        self._assigned = assigned
+        self._fresh: frozenset[int] = frozenset()
+        self._listener = _Listener(self, revoked)
         self._most_records = most_records
         self._kafka = self._new_client()
         self._working = asyncio.Lock()
@@ -152,11 +154,18 @@ class Consumer(Generic[T]):
         self._last_progress = asyncio.get_running_loop().time()
 
     async def _one_batch(self) -> None:
+        if self._fresh and not await self._welcome():
+            return
         try:
             found = await self._kafka.getmany(timeout_ms=500, max_records=self._most_records)
         except KafkaError as error:
             log.warning("fetch_failed", error=str(error))
             await asyncio.sleep(0.5)
+            return
+        if self._fresh:
+            # Partitions came while we were reading: their owner is told of them before of what they hold.
+            for place, batch in found.items():
+                self._kafka.seek(place, batch[0].offset)
             return
         self._measure()
         if not found:
@@ -171,6 +180,18 @@ class Consumer(Generic[T]):
                 self._last_progress = asyncio.get_running_loop().time()
         count = len(records)
         await asyncio.sleep(next(pause for least, pause in WINDOWS if count >= least))
+
+    async def _welcome(self) -> bool:
+        """Tell the owner which partitions have come; False: the world did not let it take them, so again."""
+        come, self._fresh = self._fresh, frozenset()
+        try:
+            await self._assigned(come)
+        except self._passing as error:
+            log.warning("waiting_for_the_world", topics=self._topics, error=f"{type(error).__name__}: {error}")
+            self._fresh |= come
+            await self._stopped_within(1.0)
+            return False
+        return True
 
     async def _effect(self, records: Sequence[Record]) -> bool:
         """Have the batch's effect. False: stopped or lost before it was had; it will come again."""
@@ -331,13 +352,13 @@ class Consumer(Generic[T]):
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Tells a consumer's owner which partition numbers come and go."""
 
-    def __init__(self, consumer: Consumer[Any], assigned: Moved, revoked: Moved) -> None:
+    def __init__(self, consumer: Consumer[Any], revoked: Moved) -> None:
         self._consumer = consumer
-        self._assigned = assigned
         self._revoked = revoked
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._consumer._joined = False
+        self._consumer._fresh = frozenset()
         if revoked:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(10):
@@ -348,4 +369,4 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._consumer._joined = True
         self._consumer._last_progress = asyncio.get_running_loop().time()
-        await self._assigned(frozenset(place.partition for place in assigned))
+        self._consumer._fresh = frozenset(place.partition for place in assigned)

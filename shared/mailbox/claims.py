@@ -100,6 +100,22 @@ class Claims:
         return [letter for letter in found if letter["forward"]["arming"] == delivered[letter["_id"]]]
 
     @reaching
+    async def told_delivered(self, letter_id: str, reply: dict[str, Any], now: datetime) -> None:
+        """The topics say that the main server has this letter, and this database does not know (design rule 13)."""
+        await self._letters.update_one(
+            {"_id": letter_id, "forward.state": {"$in": list(MOVES["deliver"].start)}},
+            {
+                "$set": {
+                    "forward.state": MOVES["deliver"].end,
+                    "forward.forwarded_at": now,
+                    "forward.last": {"code": reply["code"], "text": reply["text"], "at": now},
+                    "copy_due": now,
+                },
+                "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": ""},
+            },
+        )
+
+    @reaching
     async def give_back(self, ids: Sequence[str], token: str, now: datetime, *, destination: str | None = None) -> None:
         """Return letters untried, due now; the attempt is not counted. With `destination`: they wait for that one."""
         fields: dict[str, Any] = {

@@ -85,26 +85,6 @@ class Destinations:
         return int(result.modified_count)
 
     @reaching
-    async def misfiled(self, targets: dict[str, str], partitions: Iterable[int], limit: int) -> list[Letter]:
-        """Letters that wait elsewhere than `targets` (address -> destination) says: a crash left them."""
-        found: list[Letter] = []
-        cursor = self._letters.find(
-            {
-                "forward.due": {"$exists": True},
-                "forward.destination": {"$gt": ""},
-                "partition": {"$in": sorted(partitions)},
-            },
-            {"address": 1, "forward.destination": 1},
-        )
-        async for letter in cursor:
-            wanted = targets.get(letter["address"])
-            if wanted is not None and wanted != letter["forward"]["destination"]:
-                found.append(letter)
-                if len(found) >= limit:
-                    break
-        return found
-
-    @reaching
     async def note(self, name: str, now: datetime, *, code: int, text: str, ok: bool) -> None:
         """Write down what a destination was last heard to say."""
         fields = {"last_reply": {"code": code, "text": text, "at": now}, "answers": ok}

@@ -32,9 +32,12 @@ SWEEP_SECONDS = 5.0
 
 
 class Announcer:
-    """Tells what is marked: at once what it is asked to, and by a sweep what nobody asked for any more."""
+    """Tells what is marked: at once what it is asked to, and by a sweep (in one service) what a crash left."""
 
-    def __init__(self, letters: Letters, marks: Marks, producer: Producer, clock: Clock) -> None:
+    def __init__(
+        self, letters: Letters, marks: Marks, producer: Producer, clock: Clock, *, sweeps: bool = False
+    ) -> None:
+        self._sweeps = sweeps
         self._letters = letters
         self._marks = marks
         self._producer = producer
@@ -69,7 +72,7 @@ class Announcer:
         try:
             for start in range(0, len(asked), BATCH):
                 await self._tell(await self._letters.many(asked[start : start + BATCH]))
-            if not asked:
+            if not asked and self._sweeps:
                 await self._sweep()
         except (MailboxUnavailable, BusUnavailable) as error:
             # The marks stay; the sweep finds them when the world is back.
@@ -85,9 +88,11 @@ class Announcer:
 
     async def _tell(self, letters: Sequence[Letter]) -> None:
         marked = [letter for letter in letters if letter.get("unannounced")]
-        failpoint("store.before_announce")
-        await self._producer.publish_all([m for letter in marked for m in _messages(letter)], within_seconds=PUBLISH_SECONDS)
-        failpoint("store.before_clear")
+        failpoint("announcer.before_publish")
+        await self._producer.publish_all(
+            [m for letter in marked for m in _messages(letter)], within_seconds=PUBLISH_SECONDS
+        )
+        failpoint("announcer.before_clear")
         await self._marks.clear(marked)
         for letter in marked:
             for mark in letter["unannounced"]:

@@ -1,0 +1,97 @@
+"""All lanes of this forwarder: made when something is planned for a destination, put away when nothing is left."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+from services.forwarder.courier import Courier
+from services.forwarder.lane import Desk, Lane
+from services.forwarder.relay import Route
+from shared import logs
+
+log = logs.get("dispatch")
+
+# What a courier that has begun a letter gets to end it, once we are told to stop.
+FINISH_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class _Open:
+    lane: Lane
+    task: asyncio.Task[None]
+
+
+class Dispatch:
+    """Opens a lane for each destination and runs its couriers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lanes: dict[str, _Open] = {}
+        self._couriers: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def wake(self, destination: str) -> None:
+        """Something is planned for `destination`."""
+        if self._stopping:
+            return
+        opened = self._lanes.get(destination)
+        if opened is None or opened.task.done():
+            lane = Lane(destination, self._desk, self._start_courier)
+            opened = self._lanes[destination] = _Open(lane, asyncio.ensure_future(lane.run()))
+            opened.task.add_done_callback(_report)
+        opened.lane.wake()
+
+    def wake_all(self) -> None:
+        for destination in self._desk.plan.destinations():
+            self.wake(destination)
+
+    def held(self) -> frozenset[str]:
+        """Destinations that did not answer a moment ago: nothing is to be looked up for them."""
+        return frozenset(name for name, opened in self._lanes.items() if opened.lane.held)
+
+    def give_back_waiting(self) -> None:
+        """All that no courier has in hand, for our claims are not ours any more."""
+        for opened in self._lanes.values():
+            opened.lane.give_back_waiting()
+
+    def put_away_idle(self) -> None:
+        """Lanes cost little, but a thousand destinations come and go."""
+        for name, opened in list(self._lanes.items()):
+            if opened.lane.idle and not opened.lane.held:
+                opened.task.cancel()
+                del self._lanes[name]
+
+    @property
+    def in_hand(self) -> int:
+        """Letters claimed and not ended."""
+        return sum(opened.lane.in_hand for opened in self._lanes.values())
+
+    async def stop(self) -> None:
+        """Claim no more, give back what is not begun, let couriers end what they have begun, for a while."""
+        self._stopping = True
+        for opened in self._lanes.values():
+            opened.task.cancel()
+        await asyncio.gather(*[opened.lane.stop() for opened in self._lanes.values()])
+        if self._couriers:
+            _, late = await asyncio.wait(self._couriers, timeout=FINISH_SECONDS)
+            for courier in late:
+                # Its claim stays: nobody knows what the main server has. It is taken over after the lease.
+                courier.cancel()
+                log.warning("courier_left_behind")
+            if late:
+                await asyncio.wait(late, timeout=1)
+
+    def _start_courier(self, lane: Lane, route: Route) -> None:
+        courier = Courier(lane, route, self._desk.lease, self._desk.settings)
+        task = asyncio.ensure_future(courier.run())
+        self._couriers.add(task)
+        task.add_done_callback(self._couriers.discard)
+        task.add_done_callback(_report)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """A lane or courier that ends by an error is a fault of ours: it is said, and the next wake makes another."""
+    with contextlib.suppress(asyncio.CancelledError):
+        error = task.exception()
+        if error is not None:
+            log.error("task_failed", error=repr(error), exc_info=error)

@@ -1,0 +1,46 @@
+"""`stored` fills the plan, `deleted` empties it. Committed as soon as planned: nothing here waits for SMTP."""
+
+from collections.abc import Sequence
+
+from services.forwarder.dispatch import Dispatch
+from services.forwarder.plan import Plan, Planned
+from shared.bus.consumer import Record
+from shared.events import Deleted, Stored
+
+Told = tuple[int, Stored | Deleted]
+
+
+def decode(record: Record) -> Told:
+    """Raises EventError."""
+    kind = Stored if record.topic == Stored.TOPIC else Deleted
+    return record.partition, kind.from_json(record.value)
+
+
+class Follow:
+    """Turns events into plans."""
+
+    def __init__(self, plan: Plan, dispatch: Dispatch) -> None:
+        self._plan = plan
+        self._dispatch = dispatch
+        self.partitions: frozenset[int] = frozenset()
+
+    async def apply(self, told: Sequence[Told]) -> None:
+        """Deletions after the rest: of a batch over two topics nobody knows the order, and a claim asks anyway."""
+        destinations = set()
+        for partition, event in told:
+            if isinstance(event, Stored) and event.destination is not None:
+                self._plan.add(event.destination, Planned(event.letter_id, partition, event.size))
+                destinations.add(event.destination)
+        for _, event in told:
+            if isinstance(event, Deleted):
+                self._plan.drop(event.letter_id)
+        for destination in destinations:
+            self._dispatch.wake(destination)
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        self.partitions = partitions
+
+    async def revoked(self, _: frozenset[int]) -> None:
+        """All partitions go at once; those that come back bring their letters by a look at the backlog."""
+        self.partitions = frozenset()
+        self._plan.keep_only(self.partitions)

@@ -1,0 +1,58 @@
+"""What this forwarder shows of the letters in its partitions; the sum over all forwarders is the whole."""
+
+import asyncio
+import contextlib
+
+from prometheus_client import Gauge
+
+from services.forwarder.dispatch import Dispatch
+from services.forwarder.follow import Follow
+from services.forwarder.plan import Plan
+from shared.mailbox.clock import Clock
+from shared.mailbox.connect import MailboxUnavailable
+from shared.mailbox.destinations import Destinations
+
+WAITING = Gauge("understudy_waiting_letters", "Letters that wait to be forwarded", ["destination"])
+OLDEST = Gauge("understudy_oldest_waiting_seconds", "Age of the oldest of them", ["destination"])
+UP = Gauge("understudy_destination_up", "Whether it answered when last tried", ["destination"])
+RECOVERY = Gauge(
+    "understudy_recovery_seconds", "From its first answer after an outage to nothing waiting", ["destination"]
+)
+PLANNED = Gauge("understudy_planned_letters", "Letters planned in memory")
+IN_HAND = Gauge("understudy_in_hand_letters", "Letters claimed and being sent")
+
+EACH_SECONDS = 5.0
+
+
+class Measure:
+    """Refreshes the gauges."""
+
+    def __init__(
+        self, destinations: Destinations, follow: Follow, plan: Plan, dispatch: Dispatch, clock: Clock
+    ) -> None:
+        self._destinations = destinations
+        self._follow = follow
+        self._clock = clock
+        self._shown: set[str] = set()
+        PLANNED.set_function(lambda: float(len(plan)))
+        IN_HAND.set_function(lambda: float(dispatch.in_hand))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(MailboxUnavailable):
+                await self._refresh()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), EACH_SECONDS)
+
+    async def _refresh(self) -> None:
+        now = self._clock.now()
+        found = {w.destination: w for w in await self._destinations.waiting(self._follow.partitions)}
+        for name in self._shown - found.keys():
+            WAITING.labels(name).set(0)
+            OLDEST.labels(name).set(0)
+        for name, waiting in found.items():
+            WAITING.labels(name).set(waiting.letters)
+            OLDEST.labels(name).set(max(0.0, (now - waiting.oldest_at).total_seconds()))
+        for name, noted in (await self._destinations.noted()).items():
+            UP.labels(name).set(1 if noted["answers"] else 0)
+        self._shown |= found.keys()

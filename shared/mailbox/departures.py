@@ -1,0 +1,27 @@
+"""Users on their way out: what is left of theirs, and its way into the bin."""
+
+from datetime import datetime
+
+from shared.mailbox.connect import Database, reaching
+from shared.mailbox.removal import _deleted
+
+
+class Departures:
+    """Users who leave, and their letters."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database["users"]
+        self._letters = database["letters"]
+
+    @reaching
+    async def leaving(self) -> list[str]:
+        """The addresses of users who go when their last letter is forwarded."""
+        return [document["_id"] async for document in self._users.find({"leaving": True}, {"_id": 1})]
+
+    @reaching
+    async def bin_all(self, address: str, now: datetime, expires_at: datetime) -> int:
+        """Delete every letter of a mailbox as an administrator does, each by its own compare-and-set; returns how
+        many. The events are marked to be told."""
+        query = {"address": address, "gone": {"$exists": False}, "binned": {"$exists": False}}
+        result = await self._letters.update_many(query, [{"$set": _deleted("admin", now, expires_at, None)}])
+        return int(result.modified_count)
