@@ -20,7 +20,7 @@ help: ## Show this
 
 # exec, so that a signal to make reaches the product itself and it can stop in order.
 run: .venv/ready ## Start the whole product on loopback, in the foreground (DATA=dir, SAMPLE=no; Ctrl-C stops it)
-	@UNDERSTUDY_DATA="$(abspath $(DATA))" SAMPLE="$(SAMPLE)" exec $(BIN)/understudy up
+	@exec env UNDERSTUDY_DATA="$(abspath $(DATA))" SAMPLE="$(SAMPLE)" $(BIN)/understudy up
 
 test: setup-tests ## Run every test against real servers (TESTS=path for some of them)
 	@$(BIN)/python -m pytest $(TESTS)

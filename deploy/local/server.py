@@ -15,6 +15,9 @@ from deploy.local.errors import CannotStart
 from deploy.local.leash import leashed
 from deploy.local.ports import free_port
 
+# Begins a line in a program's log that is ours.
+NOTE = "--- "
+
 # The kernel kills a leashed process when the thread that started it ends: one thread starts all and stays to the end.
 _starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
 
@@ -145,5 +148,6 @@ def last_line(log: Path) -> str:
     """The last thing that a program said, for a one-line error."""
     with contextlib.suppress(OSError):
         lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        said = (line.strip()[:300] for line in reversed(lines) if line.strip() and not line.startswith(NOTE))
+        return next(said, "it said nothing")
     return "it said nothing"

@@ -10,11 +10,12 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.leash import leashed
+from deploy.local.server import NOTE
 
 # A log above this is kept once as NAME.log.1 and begins anew: a disk full of logs would stop the mail.
 LOG_BYTES = 20 * 1024 * 1024
@@ -46,8 +47,11 @@ class Patience:
 class Supervisor:
     """Processes by name. For the main thread: the kernel ends a process when the thread that started it ends."""
 
-    def __init__(self, folder: Path, patience: Patience | None = None) -> None:
+    def __init__(
+        self, folder: Path, patience: Patience | None = None, announce: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._folder = folder
+        self._announce = announce
         self._patience = patience or Patience()
         self._kept: dict[str, tuple[Program, asyncio.Task[None]]] = {}
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -138,8 +142,9 @@ class Supervisor:
         write_whole(self._folder / "processes.json", json.dumps(self.pids, indent=1) + "\n")
 
     def _note(self, name: str, text: str) -> None:
+        self._announce(f"{name} {text}")
         with self.log(name).open("a") as log:
-            log.write(f"--- {name} {text}\n")
+            log.write(f"{NOTE}{name} {text}\n")
 
     async def _cap_logs(self) -> None:
         while True:
