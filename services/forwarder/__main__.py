@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 from services.forwarder.backlog import Backlog
 from services.forwarder.dispatch import Dispatch
@@ -34,21 +35,21 @@ from shared.settings import Forwarder, load_or_exit, secret_key
 SETTLE_SECONDS = 5.0
 
 
-async def main(stop: asyncio.Event) -> None:
+async def main(settings: Forwarder, stop: asyncio.Event) -> None:
     """Run until `stop`; then finish or give back what is held, within 30 s."""
-    database = connect(SETTINGS)
-    clock, producer = Clock(database, SETTINGS), Producer(SETTINGS, "forwarder")
+    database = connect(settings)
+    clock, producer = Clock(database, settings), Producer(settings, "forwarder")
     claims, users, destinations = Claims(database), Users(database), Destinations(database)
     forwarders, removal = Forwarders(database), Removal(database)
     announcer = Announcer(Letters(database), Marks(database), producer, clock)
-    plan = Plan(SETTINGS.plan_letters)
-    lease = Lease(forwarders, SETTINGS.forwarder_lease_seconds)
+    plan = Plan(settings.plan_letters)
+    lease = Lease(forwarders, settings.forwarder_lease_seconds)
     record = Record(claims, producer, announcer, clock)
-    loader = Loader(users, Bodies(database), Seal(secret_key(SETTINGS)))
-    dispatch = Dispatch(Desk(SETTINGS, plan, claims, destinations, loader, lease, record, clock))
+    loader = Loader(users, Bodies(database), Seal(secret_key(settings)))
+    dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock))
     follow = Follow(plan, dispatch)
     consumer: Consumer[Told] = Consumer(
-        SETTINGS,
+        settings,
         producer,
         service="forwarder",
         topics=["stored", "deleted"],
@@ -58,18 +59,18 @@ async def main(stop: asyncio.Event) -> None:
         assigned=follow.assigned,
         revoked=follow.revoked,
     )
-    watch = Watch(lease, forwarders, claims, clock, SETTINGS.forwarder_lease_seconds, SETTINGS.retry_seconds)
-    reconcile = Reconcile(removal, producer, clock, SETTINGS.reconcile_seconds)
+    watch = Watch(lease, forwarders, claims, clock, settings.forwarder_lease_seconds, settings.retry_seconds)
+    reconcile = Reconcile(removal, producer, clock, settings.reconcile_seconds)
     measure = Measure(destinations, follow, plan, dispatch, clock)
-    backlog = Backlog(SETTINGS, destinations, users, plan, follow, dispatch, clock)
+    backlog = Backlog(settings, destinations, users, plan, follow, dispatch, clock)
     async with contextlib.AsyncExitStack() as parts:
-        port = SETTINGS.forwarder_ops_port
+        port = settings.forwarder_ops_port
         await parts.enter_async_context(
-            ops.serve(SETTINGS.ops_host, port, live=lambda: consumer.alive, ready=lambda: consumer.ready)
+            ops.serve(settings.ops_host, port, live=lambda: consumer.alive, ready=lambda: consumer.ready)
         )
         await producer.start()
         parts.push_async_callback(producer.stop)
-        if not await start.when_safe(SETTINGS, database, stop):
+        if not await start.when_safe(settings, database, stop):
             return
         await clock.read()
         await lease.register()
@@ -100,5 +101,5 @@ async def main(stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    SETTINGS = load_or_exit(Forwarder)
-    run("forwarder", SETTINGS, main)
+    loaded = load_or_exit(Forwarder)
+    run("forwarder", loaded, partial(main, loaded))
