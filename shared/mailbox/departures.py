@@ -19,9 +19,12 @@ class Departures:
         return [document["_id"] async for document in self._users.find({"leaving": True}, {"_id": 1})]
 
     @reaching
-    async def bin_all(self, address: str, now: datetime, expires_at: datetime) -> int:
-        """Delete every letter of a mailbox as an administrator does, each by its own compare-and-set; returns how
-        many. The events are marked to be told."""
-        query = {"address": address, "gone": {"$exists": False}, "binned": {"$exists": False}}
-        result = await self._letters.update_many(query, [{"$set": _deleted("admin", now, expires_at, None)}])
-        return int(result.modified_count)
+    async def bin_some(self, address: str, now: datetime, expires_at: datetime, limit: int) -> list[str]:
+        """Delete up to `limit` letters of a mailbox as an administrator does, each by its own compare-and-set; returns
+        their ids, of which the marked events are to be told. Empty: none is left."""
+        kept = {"gone": {"$exists": False}, "binned": {"$exists": False}}
+        found = [d["_id"] async for d in self._letters.find({"address": address, **kept}, {"_id": 1}).limit(limit)]
+        if found:
+            change = [{"$set": _deleted("admin", now, expires_at, None)}]
+            await self._letters.update_many({"_id": {"$in": found}, **kept}, change)
+        return found
