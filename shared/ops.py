@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
@@ -66,12 +66,14 @@ async def serve(host: str, port: int, *, live: Check, ready: Check) -> AsyncIter
         stalls.cancel()
 
 
-def _metrics(_: Request) -> Response:
+# Coroutines, though they wait for nothing: a plain function would be called in a thread, away from the loop that the
+# checks ask and from what changes under them.
+async def _metrics(_: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _answering(check: Check) -> Callable[[Request], Response]:
-    def answer(_: Request) -> Response:
+def _answering(check: Check) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
         state = check()
         if state is True:
             return PlainTextResponse(f"ok {os.getpid()}\n")
