@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from shared.letter import Mode
 from shared.mailbox.connect import Database, MailboxUnavailable, reaching
@@ -71,8 +72,10 @@ class Users:
         Raises:
             MailboxUnavailable: the stream broke; open it again, and load again.
         """
+        # A change stream shows only what a majority has, and refuses to be asked for less.
+        users = self._users.with_options(read_concern=ReadConcern("majority"))
         try:
-            async with self._users.watch(full_document="updateLookup", max_await_time_ms=1000) as stream:
+            async with users.watch(full_document="updateLookup", max_await_time_ms=1000) as stream:
                 await stream.try_next()
                 yield "", False
                 async for change in stream:
