@@ -6,6 +6,7 @@ The library connects, upgrades and authenticates; the transaction itself is writ
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 from collections.abc import Callable
@@ -92,7 +93,7 @@ class Session:
             use_tls=False,
             start_tls=False,
             sock=connected,
-            tls_context=_tls_context(route.tls),
+            tls_context=_tls_context(route.tls) if upgrade else None,
         )
         async with _Stages(client) as stages:
             await client.connect()
@@ -252,7 +253,9 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.helo()
 
 
+@functools.cache
 def _tls_context(policy: str) -> ssl.SSLContext:
+    """Made once: reading the machine's certificates takes longer than sending a letter."""
     context = ssl.create_default_context()
     if policy != "verified":
         context.check_hostname = False
