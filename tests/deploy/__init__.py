@@ -1,0 +1,1 @@
+"""The one-machine deployment, with the real things."""
