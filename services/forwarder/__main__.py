@@ -44,9 +44,10 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
     announcer = Announcer(Letters(database), Marks(database), producer, clock)
     plan = Plan(settings.plan_letters)
     lease = Lease(forwarders, settings.forwarder_lease_seconds)
-    record = Record(claims, producer, announcer, clock)
+    held: set[str] = set()
+    record = Record(claims, producer, announcer, clock, held)
     loader = Loader(users, Bodies(database), Seal(secret_key(settings)))
-    dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock))
+    dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock, held))
     follow = Follow(plan, dispatch)
     consumer: Consumer[Told] = Consumer(
         settings,
@@ -60,7 +61,7 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
         revoked=follow.revoked,
     )
     watch = Watch(lease, forwarders, claims, clock, settings.forwarder_lease_seconds, settings.retry_seconds)
-    reconcile = Reconcile(removal, producer, clock, settings.reconcile_seconds)
+    reconcile = Reconcile(removal, claims, producer, clock, lease, held, settings.reconcile_seconds)
     measure = Measure(destinations, follow, plan, dispatch, clock)
     backlog = Backlog(settings, destinations, users, plan, follow, dispatch, clock)
     async with contextlib.AsyncExitStack() as parts:
@@ -75,8 +76,8 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
         await clock.read()
         await lease.register()
         # Beats and records go on until what is held is finished.
-        held = asyncio.Event()
-        beating = asyncio.ensure_future(lease.keep(held, dispatch.give_back_waiting))
+        finished = asyncio.Event()
+        beating = asyncio.ensure_future(lease.keep(finished, dispatch.give_back_waiting))
         recording = asyncio.ensure_future(record.run())
         try:
             await beside(
@@ -94,7 +95,7 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(record.settled(), SETTLE_SECONDS)
             recording.cancel()
-            held.set()
+            finished.set()
             await asyncio.wait([beating])
             if not dispatch.in_hand:
                 await lease.end()

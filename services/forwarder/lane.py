@@ -48,6 +48,8 @@ class Desk:
     lease: Lease
     record: Record
     clock: Clock
+    # Ids of all letters that this forwarder has claimed, is claiming, or has not yet written the outcome of.
+    held: set[str]
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ class Lane:
         planned = desk.plan.take(self.name, self._batch(), MOST_BYTES)
         ids = [letter.letter_id for letter in planned]
         token, by = str(ULID()), desk.lease.forwarder
+        desk.held.update(ids)
         failpoint("forwarder.before_claim")
         try:
             await desk.claims.claim(ids, by, token, desk.clock.now())
@@ -142,8 +145,10 @@ class Lane:
             except MailboxUnavailable:
                 await asyncio.sleep(0.5)
             else:
-                for letter in letters:
-                    self._desk.plan.drop(letter["_id"])
+                won = {letter["_id"] for letter in letters}
+                self._desk.held.difference_update(set(ids) - won)
+                for letter_id in won:
+                    self._desk.plan.drop(letter_id)
                 return letters
 
     async def _take_in(self, letters: Sequence[Letter], token: str, by: str) -> None:
@@ -188,6 +193,8 @@ class Lane:
     async def next_job(self, route: Route, idle_seconds: float) -> Job | None:
         """The next letter for `route`; None when none came for `idle_seconds`, or other routes need the place."""
         shelf = self._shelves[route]
+        if self._stopping:
+            return None
         if shelf.jobs:
             job = shelf.jobs.popleft()
             self.wake()
@@ -300,6 +307,7 @@ class Lane:
             except MailboxUnavailable:
                 await asyncio.sleep(0.5)
             else:
+                self._desk.held.difference_update(ids)
                 return
 
     async def stop(self) -> None:

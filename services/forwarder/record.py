@@ -28,7 +28,8 @@ WINDOW_FROM = 20
 class Record:
     """Takes results from the couriers and does not lose one: it tries until the database has them."""
 
-    def __init__(self, claims: Claims, producer: Producer, announcer: Announcer, clock: Clock) -> None:
+    def __init__(self, claims: Claims, producer: Producer, announcer: Announcer, clock: Clock, held: set[str]) -> None:
+        self._held = held
         self._claims = claims
         self._producer = producer
         self._announcer = announcer
@@ -79,6 +80,7 @@ class Record:
                 log.warning("outcomes_wait", letters=len(batch), error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2.0, pause * 2)
+        self._held.difference_update(tried.letter_id for tried in batch)
         for tried in batch:
             reply = tried.reply
             log.info("letter_tried", letter_id=tried.letter_id, end=tried.end, code=reply.code, text=reply.text)

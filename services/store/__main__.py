@@ -5,6 +5,7 @@ import contextlib
 from functools import partial
 
 from services.store.intake import Intake, Receipt, decode
+from services.store.refile import Refile
 from services.store.restored import Restored
 from services.store.trim import Trim
 from shared import ops, start
@@ -15,6 +16,7 @@ from shared.mailbox.bodies import Bodies
 from shared.mailbox.claims import Claims
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable, connect
+from shared.mailbox.destinations import Destinations
 from shared.mailbox.letters import Letters
 from shared.mailbox.marks import Marks
 from shared.mailbox.positions import Positions
@@ -43,6 +45,7 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
         assigned=lambda partitions: restored.check(consumer, partitions),
     )
     trim = Trim(settings, positions, removal, clock)
+    refile = Refile(Users(database), Destinations(database), clock)
     async with contextlib.AsyncExitStack() as parts:
         await parts.enter_async_context(
             ops.serve(
@@ -56,7 +59,9 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
         parts.push_async_callback(producer.stop)
         if await start.when_safe(settings, database, stop):
             await clock.read()
-            await beside(stop, consumer.run(stop), announcer.run(stop), trim.run(stop), clock.keep(stop))
+            await beside(
+                stop, consumer.run(stop), announcer.run(stop), trim.run(stop), refile.run(stop), clock.keep(stop)
+            )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ _BINNED_AT_ONCE = 1000
 class Accounts:
     """The users, and the administrators."""
 
+    administrator = Person(ADMIN, is_administrator=True)
+
     def __init__(
         self,
         database: Database,
@@ -66,7 +68,7 @@ class Accounts:
             MailboxUnavailable, TooBusy.
         """
         if name == ADMIN:
-            stored, person = await self._admins.password_hash(name), Person(name, is_administrator=True)
+            stored, person = await self._admins.password_hash(name), self.administrator
         else:
             user = await self._users.get(name.lower())
             may_enter = user is not None and user.enabled and not user.leaving
@@ -76,7 +78,7 @@ class Accounts:
 
     async def verify_token(self, token: str) -> Person | None:
         """The administrator that a token stands for. Raises MailboxUnavailable."""
-        return Person(ADMIN, is_administrator=True) if await self._admins.knows_token(token) else None
+        return self.administrator if await self._admins.knows_token(token) else None
 
     # Looked up
 
@@ -122,6 +124,8 @@ class Accounts:
         for _ in range(_TRIES):
             before = await self.get(address)
             after = await self._changed(before, change, password_hash)
+            if _name(after) != _name(before):
+                after = replace(after, retargeted_at=self._clock.now())
             if after == before or await self._users.replace(before, after):
                 await self._refile(before, after)
                 return after
@@ -130,7 +134,7 @@ class Accounts:
     async def _refile(self, before: User, after: User) -> None:
         """What waits, waits for the new target (design rule 12). After the user is written: a sweep finds what a crash
         between the two left."""
-        if after.target is None or (before.target and before.target.name == after.target.name):
+        if after.target is None or _name(before) == _name(after):
             return
         moved = await self._destinations.refile(after.address, after.target.name, self._clock.now())
         log.info("letters_refiled", address=after.address, destination=after.target.name, letters=moved)
@@ -289,3 +293,7 @@ def _secret(setting: str, path: Path) -> str:
     if not text:
         raise SettingsError(f"{PREFIX}{setting}: {path} is empty")
     return text
+
+
+def _name(user: User) -> str | None:
+    return user.target.name if user.target is not None else None

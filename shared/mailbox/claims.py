@@ -142,6 +142,13 @@ class Claims:
         return list(await self._letters.distinct("forward.claim.by", query))
 
     @reaching
+    async def of_forwarder(self, by: str, before: datetime, limit: int) -> list[Letter]:
+        """Letters that forwarder `by` claimed before `before` and has not ended."""
+        query = {"forward.claim.by": by, "forward.claim.at": {"$lte": before}}
+        cursor = self._letters.find(query, {"forward.claim": 1}).limit(limit)
+        return [document async for document in cursor]
+
+    @reaching
     async def make_due(self, letter_id: str, now: datetime) -> Letter | None:
         """Override a waiting letter's clock; its event is marked to be told. None: it does not wait."""
         fields = {"forward.due": now, **marking("stored", "$forward.arming", now, {"cause": "rearmed"})}

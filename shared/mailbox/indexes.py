@@ -34,6 +34,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "users": [
         # Whose letters go where: re-filing, and the list of destinations.
         _partial(["target.name"], "target.name"),
+        _partial(["retargeted_at"], "retargeted_at"),
     ],
 }
 

@@ -1,6 +1,6 @@
 """Who has a mailbox here, and where his mail goes."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,8 @@ class User:
     enabled: bool = True
     # Deleted while letters wait: no login, no new mail, gone when the last is forwarded.
     leaving: bool = False
+    # Since when the target is another: what waits is filed again, once more a little later (design rule 12).
+    retargeted_at: datetime | None = None
 
 
 class UserExists(Exception):
@@ -126,10 +128,15 @@ class Users:
         return sorted(await self._users.distinct("target.name", {"target.name": {"$exists": True}}))
 
     @reaching
-    async def targets(self, names: Sequence[str]) -> dict[str, str]:
-        """For each address whose target is one of `names`, that name."""
-        cursor = self._users.find({"target.name": {"$in": list(names)}}, {"target.name": 1})
-        return {document["_id"]: document["target"]["name"] async for document in cursor}
+    async def retargeted(self, before: datetime) -> list[User]:
+        """Users whose target changed before that moment, and whose letters have not been filed again since."""
+        return [_user(document) async for document in self._users.find({"retargeted_at": {"$lte": before}})]
+
+    @reaching
+    async def filed_again(self, user: User) -> None:
+        """All that waits for `user` waits for his target; unless that has changed once more."""
+        marked = {"_id": user.address, "retargeted_at": user.retargeted_at}
+        await self._users.update_one(marked, {"$unset": {"retargeted_at": ""}})
 
 
 _ACCEPTING: dict[str, Any] = {"enabled": True, "leaving": {"$ne": True}}
@@ -152,6 +159,8 @@ def _document(user: User) -> dict[str, Any]:
         "enabled": user.enabled,
         "leaving": user.leaving,
     }
+    if user.retargeted_at is not None:
+        document["retargeted_at"] = user.retargeted_at
     if target is not None:
         document["target"] = {
             "name": target.name,
@@ -176,4 +185,5 @@ def _user(document: dict[str, Any]) -> User:
         pop3_delete=document["pop3_delete"],
         enabled=document["enabled"],
         leaving=document["leaving"],
+        retargeted_at=document.get("retargeted_at"),
     )
