@@ -37,21 +37,21 @@ def _hello(smtp: "IngestSMTP", argument: bytes, *, is_extended: bool) -> Reply:
         raise Refused(replies.BAD_ARGUMENT)
     smtp.session.host_name = argument[:_NAME_BYTES].decode("ascii", "replace")
     smtp.session.extended_smtp = is_extended
-    smtp.begin_transaction()
+    smtp.end_transaction()
     return smtp.listener.hello(is_extended=is_extended, is_tls=smtp.session.ssl is not None)
 
 
 def mail(smtp: "IngestSMTP", argument: bytes) -> Reply:
-    transaction = smtp.envelope
     if smtp.session.host_name is None:
         raise Refused(replies.HELLO_FIRST)
-    if transaction.mail_from is not None:
+    if smtp.envelope.mail_from is not None:
         raise Refused(replies.MAIL_TWICE)
     sender = policy.sender(
         argument,
         limit_bytes=smtp.listener.settings.max_message_bytes,
         is_extended=smtp.session.extended_smtp,
     )
+    transaction = smtp.begin_transaction()
     transaction.mail_from = sender.address
     transaction.smtp_utf8 = sender.is_utf8
     transaction.declared_bytes = sender.size
@@ -101,7 +101,7 @@ def data(smtp: "IngestSMTP", argument: bytes) -> Reply:
 def rset(smtp: "IngestSMTP", argument: bytes) -> Reply:
     if argument:
         raise Refused(replies.BAD_ARGUMENT)
-    smtp.begin_transaction()
+    smtp.end_transaction()
     return replies.OK
 
 

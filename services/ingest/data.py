@@ -12,6 +12,7 @@ import re
 from enum import Enum
 
 CRLF = b"\r\n"
+_DOT_LINE = b"\r\n."
 _END = b"\r\n.\r\n"
 # What the end of a block may leave open until more bytes come, longest first.
 _UNDECIDED = (b"\r\n.\r", b"\n.\r", b"\r\n.", b"\n.", b"\r.", b"\r\n", b"\n", b"\r")
@@ -54,15 +55,16 @@ class LetterReader:
     def feed(self, block: bytes) -> bytes | None:
         """Take the next bytes; once the letter has ended, return those that came behind it."""
         window = self._held + block
-        end = window.find(_END)
+        # Mostly the first line that begins with a dot is the end, so one search answers two questions.
+        dot = window.find(_DOT_LINE)
+        end = dot if dot < 0 or window.startswith(_END, dot) else window.find(_END, dot)
         if end < 0:
-            self._refuse_bare_cr(window, len(window))
             decided = len(window) - _undecided(window)
             self._held = window[decided:]
-            self._keep(window[:decided])
+            self._keep(window[:decided], window, has_dots=dot >= 0)
             return None
-        self._refuse_bare_cr(window, end + len(CRLF))
-        self._keep(window[: end + len(CRLF)])
+        text = window[: end + len(CRLF)]
+        self._keep(text, text, has_dots=dot < end)
         return window[end + len(_END) :]
 
     def refuse(self, fault: Fault) -> None:
@@ -77,19 +79,20 @@ class LetterReader:
         self._text = bytearray()
         return letter
 
-    def _refuse_bare_cr(self, window: bytes, stop: int) -> None:
-        at = window.find(b"\r.", 0, stop)
-        if at >= 0 and _CR_DOT_CR.search(window, at, stop):
-            self.refuse(Fault.CR_DOT_CR)
-
-    def _keep(self, block: bytes) -> None:
+    def _keep(self, text: bytes, seen: bytes, *, has_dots: bool) -> None:
+        """Keep `text`; `seen` is what has come of it and behind it."""
         if self.fault:
             return
-        if block.count(b"\n") != block.count(CRLF):
-            block = block.replace(CRLF, b"\n").replace(b"\n", CRLF)
-        if b"\r\n." in block:
-            block = _STUFFED.sub(CRLF, block)
-        self._text += block
+        lines = text.count(b"\n")
+        if not lines == text.count(b"\r") == text.count(CRLF):
+            if _CR_DOT_CR.search(seen):
+                self.refuse(Fault.CR_DOT_CR)
+                return
+            text = text.replace(CRLF, b"\n").replace(b"\n", CRLF)
+            has_dots = True
+        if has_dots:
+            text = _STUFFED.sub(CRLF, text)
+        self._text += text
         if self.size > self._limit:
             self.refuse(Fault.TOO_BIG)
 

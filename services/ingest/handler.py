@@ -6,20 +6,19 @@ was whole.
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from aiosmtpd.smtp import Envelope, Session
 
 from services.ingest import metrics, policy, received, replies
 from services.ingest.budget import Share
 from services.ingest.data import Fault, LetterReader
+from services.ingest.received import Receipt
 from services.ingest.recipients import Recipients, RecipientsUnavailable
 from services.ingest.replies import Refused, Reply
 from shared import logs
 from shared.bus.producer import BusUnavailable, Producer
 from shared.events import Received
 from shared.failpoints import failpoint
-from shared.moments import rfc3339
 from shared.settings import Ingest
 
 log = logs.get("ingest")
@@ -54,7 +53,7 @@ class Handler:
         self._settings = settings
         self._producer = producer
         self._recipients = recipients
-        self._receipt_ids = received.ReceiptIds()
+        self._receipts = received.Receipts()
         self._within_seconds = max(settings.final_reply_seconds - _REPLY_SECONDS, settings.final_reply_seconds * 0.75)
         self._own_postmaster = policy.canonical(policy.POSTMASTER, settings.hostname)
 
@@ -96,11 +95,11 @@ class Handler:
         """Put the letter on the bus; the reply is 250 only when it is there."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        receipt_id = self._receipt_ids.new()
-        moment = datetime.now(UTC)
-        value = letter.hand_over(self._received_header(session, transaction, receipt_id, moment))
+        receipt = self._receipts.new()
+        receipt_id = receipt.id
+        value = letter.hand_over(self._received_header(session, transaction, receipt))
         share.shrink(len(value))
-        facts = _facts(session, transaction, receipt_id, moment, len(value))
+        facts = _facts(session, transaction, receipt, len(value))
         try:
             await self._publish(receipt_id, value, facts, share.release)
         except BusUnavailable as error:
@@ -140,7 +139,7 @@ class Handler:
     def _partition(self) -> int:
         return int(asyncio.get_running_loop().time() / PARTITION_SECONDS) % self._settings.partitions
 
-    def _received_header(self, session: Session, transaction: Transaction, receipt_id: str, moment: datetime) -> bytes:
+    def _received_header(self, session: Session, transaction: Transaction, receipt: Receipt) -> bytes:
         return received.header(
             helo=session.host_name or "",
             address=session.peer or "",
@@ -148,19 +147,17 @@ class Handler:
             protocol=received.protocol(
                 is_extended=session.extended_smtp, is_tls=session.ssl is not None, is_utf8=transaction.smtp_utf8
             ),
-            receipt_id=receipt_id,
+            receipt=receipt,
             recipient=transaction.rcpt_tos[0] if len(transaction.rcpt_tos) == 1 else None,
-            moment=moment,
         )
 
 
-def _facts(session: Session, transaction: Transaction, receipt_id: str, moment: datetime, size: int) -> bytes:
-    at = rfc3339(moment)
+def _facts(session: Session, transaction: Transaction, receipt: Receipt, size: int) -> bytes:
     return Received(
-        event_id=f"{receipt_id}.received",
-        at=at,
-        receipt_id=receipt_id,
-        received_at=at,
+        event_id=f"{receipt.id}.received",
+        at=receipt.at,
+        receipt_id=receipt.id,
+        received_at=receipt.at,
         sender=transaction.mail_from or "",
         recipients=list(transaction.mailboxes),
         client={

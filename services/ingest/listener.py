@@ -45,6 +45,8 @@ class Listener:
         self._by_address: Counter[str] = Counter()
         self._answers: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
+        metrics.CONNECTIONS.set_function(lambda: len(self._sessions))
+        metrics.MEMORY_BYTES.set_function(lambda: budget.taken)
         self._last_left = asyncio.Event()
 
     @property
@@ -68,7 +70,6 @@ class Listener:
             idle_seconds = self._idle_seconds()
             for session in list(self._sessions):
                 session.check_deadlines(self.now, idle_seconds)
-            metrics.MEMORY_BYTES.set(self.budget.taken)
 
     async def close(self, within_seconds: float = PART_SECONDS) -> None:
         """Take no more connections, part from idle sessions, wait for letters under way."""
@@ -108,14 +109,12 @@ class Listener:
             return replies.TOO_MANY_FROM_ADDRESS
         self._by_address[address] += 1
         self._sessions.add(session)
-        metrics.CONNECTIONS.inc()
         return None
 
     def forget(self, session: IngestSMTP) -> None:
         if session not in self._sessions:
             return
         self._sessions.remove(session)
-        metrics.CONNECTIONS.dec()
         address = session.session.peer or ""
         self._by_address[address] -= 1
         if not self._by_address[address]:

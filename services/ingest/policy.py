@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from services.ingest import replies
@@ -27,6 +28,9 @@ _BACKSLASHED = re.compile(r"\\(.)")
 # Loops add their Received headers on top; a megabyte has room for far more than any limit.
 _HEADER_LOOKED_AT_BYTES = 1024 * 1024
 
+# The same people write to the same people.
+_REMEMBERED = 4096
+
 POSTMASTER = "postmaster"
 
 
@@ -45,6 +49,7 @@ class Recipient(NamedTuple):
     address: str
 
 
+@lru_cache(_REMEMBERED)
 def sender(argument: bytes, *, limit_bytes: int, is_extended: bool) -> Sender:
     """Understand the argument of MAIL. Raises Refused."""
     text = _text(argument)
@@ -67,6 +72,7 @@ def sender(argument: bytes, *, limit_bytes: int, is_extended: bool) -> Sender:
     return Sender(_checked(match, is_utf8, replies.BAD_SENDER), size, is_utf8)
 
 
+@lru_cache(_REMEMBERED)
 def recipient(argument: bytes, *, is_utf8: bool) -> Recipient:
     """Understand the argument of RCPT. Raises Refused."""
     text = _text(argument)

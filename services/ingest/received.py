@@ -1,9 +1,10 @@
 """The one header that we add (RFC 5321 section 4.4), and the names of receipts."""
 
+import random
 import re
 import secrets
 import time
-from datetime import datetime
+from dataclasses import dataclass
 from functools import lru_cache
 
 # What may stand for a client's name in a header; it says what it likes.
@@ -15,23 +16,31 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one reading of the clock names: the receipt's id, when it was, and the same for the header."""
+
+    id: str
+    at: str
+    date: str
+
+
 def header(
     *,
     helo: str,
     address: str,
     hostname: str,
     protocol: str,
-    receipt_id: str,
+    receipt: Receipt,
     recipient: str | None,
-    moment: datetime,
 ) -> bytes:
     """The Received header. `recipient` only where there is one: others must not learn of each other by it."""
     literal = f"IPv6:{address}" if ":" in address else address
     receiver = f"\r\n\tfor <{recipient}>" if recipient else ""
     return (
         f"Received: from {_UNSAFE.sub('?', helo)} ([{literal}])\r\n"
-        f"\tby {hostname} with {protocol} id {receipt_id}{receiver};\r\n"
-        f"\t{_date(int(moment.timestamp()))}\r\n"
+        f"\tby {hostname} with {protocol} id {receipt.id}{receiver};\r\n"
+        f"\t{receipt.date}\r\n"
     ).encode()
 
 
@@ -44,26 +53,30 @@ def protocol(*, is_extended: bool, is_tls: bool, is_utf8: bool) -> str:
     return "ESMTP" if is_extended else "SMTP"
 
 
-class ReceiptIds:
-    """ULIDs that only grow: a millisecond's later ones are the first one's successors."""
+class Receipts:
+    """Names receipts by ULIDs that only grow: a millisecond's later ones are the first one's successors."""
 
-    __slots__ = ("_head", "_millisecond", "_tail")
+    __slots__ = ("_head", "_millisecond", "_random", "_tail")
 
     def __init__(self) -> None:
         self._millisecond = 0
         self._head = ""
         self._tail = 0
+        # They have to be unique, not secret.
+        self._random = random.Random(secrets.randbits(256))  # noqa: S311
 
-    def new(self) -> str:
-        millisecond = time.time_ns() // 1_000_000
-        if millisecond > self._millisecond:
-            self._millisecond = millisecond
-            self._head = _encoded(millisecond, 5)
+    def new(self) -> Receipt:
+        now = time.time_ns() // 1_000_000
+        if now > self._millisecond:
+            self._millisecond = now
+            self._head = _encoded(now, 5)
             # The top bit is free, so that the successors of a millisecond never run over.
-            self._tail = secrets.randbits(_RANDOM_BITS - 1)
+            self._tail = self._random.getrandbits(_RANDOM_BITS - 1)
         else:
             self._tail += 1
-        return self._head + _encoded(self._tail, 8)
+        second, millisecond = divmod(now, 1000)
+        at, date = _named(second)
+        return Receipt(self._head + _encoded(self._tail, 8), f"{at}.{millisecond:03d}Z", date)
 
 
 def _encoded(number: int, pairs: int) -> str:
@@ -72,10 +85,9 @@ def _encoded(number: int, pairs: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def _date(second: int) -> str:
-    """RFC 5322 section 3.3; not by strftime, whose names of days are those of the machine's language."""
-    at = time.gmtime(second)
-    return (
-        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year} "
-        f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
-    )
+def _named(second: int) -> tuple[str, str]:
+    """By RFC 3339 and by RFC 5322 section 3.3; not by strftime, whose days are in the machine's language."""
+    t = time.gmtime(second)
+    clock = f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}"
+    date = f"{_DAYS[t.tm_wday]}, {t.tm_mday:02d} {_MONTHS[t.tm_mon - 1]} {t.tm_year} {clock} +0000"
+    return f"{t.tm_year}-{t.tm_mon:02d}-{t.tm_mday:02d}T{clock}", date

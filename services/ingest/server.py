@@ -32,6 +32,8 @@ ERROR_LIMIT = 10
 # A client that sends on while its answer is awaited is read no further than this.
 _AHEAD_BYTES = 64 * 1024
 _HANDSHAKE_SECONDS = 30.0
+# What stands for it between letters, for all sessions: no sender, so that no command adds to it.
+_NO_TRANSACTION = Transaction()
 
 
 class IngestSMTP(SMTP):
@@ -124,8 +126,12 @@ class IngestSMTP(SMTP):
 
     # What commands call
 
-    def begin_transaction(self) -> None:
+    def begin_transaction(self) -> Transaction:
         self.envelope = Transaction()
+        return self.envelope
+
+    def end_transaction(self) -> None:
+        self.envelope = _NO_TRANSACTION
 
     def begin_letter(self, share: Share) -> None:
         """What follows is a letter, until its end."""
@@ -209,7 +215,7 @@ class IngestSMTP(SMTP):
 
     def _end_letter(self, letter: LetterReader, share: Share) -> None:
         transaction = self.envelope
-        self.begin_transaction()
+        self.end_transaction()
         objection = self.listener.handler.objection(letter)
         if objection is None:
             self.answer_later(self._take(transaction, letter, share))
@@ -275,7 +281,7 @@ class IngestSMTP(SMTP):
     def _begin_session(self, peer: str) -> None:
         self.session = Session(self.listener.loop)
         self.session.peer = peer
-        self.begin_transaction()
+        self.end_transaction()
 
     async def _upgrade(self, context: ssl.SSLContext) -> None:
         """RFC 3207 section 4.2: after it, nothing is known that was said before it."""
