@@ -60,3 +60,14 @@ async def beside(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
         for task in (stopping, *tasks):
             task.cancel()
         await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+
+async def guarded(task: "asyncio.Future[None]", stop: asyncio.Event) -> None:
+    """A part for `beside` that stands for a task which has to outlive it: fails when the task does, ends at `stop`."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        stopping.cancel()

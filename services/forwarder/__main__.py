@@ -28,7 +28,7 @@ from shared.mailbox.letters import Letters
 from shared.mailbox.marks import Marks
 from shared.mailbox.removal import Removal
 from shared.mailbox.users import Users
-from shared.run import beside, run
+from shared.run import beside, guarded, run
 from shared.sealing import Seal
 from shared.settings import Forwarder, load_or_exit, secret_key
 
@@ -89,6 +89,8 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
                 measure.run(stop),
                 clock.keep(stop),
                 announcer.run(stop),
+                guarded(beating, stop),
+                guarded(recording, stop),
             )
         finally:
             await dispatch.stop()

@@ -15,7 +15,7 @@ from ulid import ULID
 
 from services.forwarder import retry
 from services.forwarder.lease import Lease
-from services.forwarder.load import Job, Loader
+from services.forwarder.load import Job, Loaded, Loader
 from services.forwarder.outcome import Answer, decide
 from services.forwarder.plan import Plan, Planned
 from services.forwarder.record import Record
@@ -159,6 +159,15 @@ class Lane:
         except MailboxUnavailable:
             self._give_back([letter["_id"] for letter in letters], token)
             return
+        except Exception:
+            # A fault of ours in reading one letter must not hold the batch: all wait, and their tries are counted.
+            log.exception("load_failed", destination=self.name, letters=len(letters))
+            for letter in letters:
+                self._fail(letter, token, by, "internal error", "defer")
+            return
+        self._sort(loaded, token, by)
+
+    def _sort(self, loaded: Loaded, token: str, by: str) -> None:
         for letter, destination in loaded.misfiled:
             self._give_back([letter["_id"]], token, destination)
         for letter, reason, parks in loaded.unsendable:

@@ -71,15 +71,15 @@ class Record:
 
     async def _write(self, batch: Sequence[Tried]) -> list[Letter]:
         failpoint("forwarder.before_record")
-        pause = 0.2
-        while True:
-            try:
-                delivered = await self._claims.record(batch, self._clock.now())
-                break
-            except MailboxUnavailable as error:
-                log.warning("outcomes_wait", letters=len(batch), error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(2.0, pause * 2)
+        try:
+            delivered = await self._written(batch)
+        except Exception:
+            log.exception("outcomes_refused", letters=len(batch))
+            if len(batch) > 1:
+                return [letter for tried in batch for letter in await self._write([tried])]
+            # Its claim stays, and with it the letter where it is, until this forwarder is started again: sending it
+            # once more might be sending it twice.
+            return []
         self._held.difference_update(tried.letter_id for tried in batch)
         for tried in batch:
             reply = tried.reply
@@ -87,6 +87,16 @@ class Record:
         # These may have been parked, and then carry a mark.
         self._announcer.announce_soon([t.letter_id for t in batch if t.end == "park" or t.unknown])
         return delivered
+
+    async def _written(self, batch: Sequence[Tried]) -> list[Letter]:
+        pause = 0.2
+        while True:
+            try:
+                return await self._claims.record(batch, self._clock.now())
+            except MailboxUnavailable as error:
+                log.warning("outcomes_wait", letters=len(batch), error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2.0, pause * 2)
 
     async def _tell(self, delivered: Sequence[Letter]) -> None:
         failpoint("forwarder.before_publish")
