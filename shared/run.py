@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -65,8 +65,9 @@ async def beside(stop: asyncio.Event, *parts: Awaitable[None]) -> None:
 async def guarded(task: "asyncio.Future[None]", stop: asyncio.Event) -> None:
     """A part for `beside` that stands for a task which has to outlive it: fails when the task does, ends at `stop`."""
     stopping = asyncio.ensure_future(stop.wait())
+    either: list[asyncio.Future[Any]] = [task, stopping]
     try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
     finally:
