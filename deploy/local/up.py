@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+import httpx
+
 from deploy.local import data_folder
 from deploy.local.errors import CannotStart
 from deploy.local.keys import make_keys, password_to_show
@@ -127,6 +129,8 @@ async def _show_sample(production: Production) -> bool:
                     f"{journey.forwarded:.3f} s and had left the mailbox after {journey.gone:.3f} s"
                 )
         return True
+    except httpx.HTTPError as error:
+        raise CannotStart(f"the API at {production.api} failed the sample: {error!r}") from error
     finally:
         await sample.close()
 
