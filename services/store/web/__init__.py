@@ -1,0 +1,1 @@
+"""The HTTP API: the mailbox for programs, and what an administrator needs to see and set."""

@@ -1,0 +1,69 @@
+"""What the API's routes work with, opened and closed in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+
+from services.store.accounts import Accounts, ensure_admin
+from services.store.mailbox import Mailbox
+from services.store.passwords import Passwords
+from services.store.summaries import Summaries
+from services.store.web.watch import Watch
+from shared.announcer import Announcer
+from shared.mailbox.clock import Clock
+from shared.mailbox.connect import Database
+from shared.settings import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Handed to every route."""
+
+    settings: Store
+    database: Database
+    clock: Clock
+    mailbox: Mailbox
+    accounts: Accounts
+    watch: Watch
+    http: httpx.AsyncClient
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: Store, database: Database, clock: Clock, announcer: Announcer, stop: asyncio.Event
+) -> AsyncIterator[Parts]:
+    """The parts, for the length of a block; the administrator and his token are there from its beginning.
+
+    Once `stop` is set, streams of events end, so that a server can be closed without waiting for its clients.
+
+    Raises:
+        SettingsError: a setting cannot serve.
+        MailboxUnavailable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        await ensure_admin(database, clock, settings, passwords)
+        summaries = await stack.enter_async_context(Summaries(database))
+        mailbox = Mailbox(database, clock, settings, announcer, summaries)
+        accounts = Accounts(database, clock, settings, announcer, mailbox, passwords)
+        watch = Watch(settings)
+        stack.push_async_callback(watch.close)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=1.0, trust_env=False))
+        beside = [
+            asyncio.ensure_future(accounts.see_off_leavers(stop)),
+            asyncio.ensure_future(watch.close_at(stop)),
+        ]
+        stack.callback(lambda: [task.cancel() for task in beside])
+        yield Parts(
+            settings=settings,
+            database=database,
+            clock=clock,
+            mailbox=mailbox,
+            accounts=accounts,
+            watch=watch,
+            http=http,
+        )

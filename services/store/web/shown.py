@@ -1,0 +1,171 @@
+"""Users, letters and destinations as the API shows them."""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from services.store import target
+from services.store.user import Pop3Delete, Tls
+from shared.letter import UNFINISHED, Mode, State
+from shared.mailbox.letters import Letter
+from shared.mailbox.users import User
+from shared.moments import rfc3339
+
+
+class ShownUser(BaseModel):
+    address: str
+    mode: Mode
+    target_address: str | None
+    target_server: str | None = Field(description="a password in it is shown as ***, and kept if written back so")
+    tls: Tls
+    pop3_delete: Pop3Delete
+    enabled: bool
+    created_at: str
+    leaving: bool = Field(description="takes no mail and is gone when the last letter is forwarded")
+
+
+class ShownReply(BaseModel):
+    code: int = Field(description="0: the server said nothing; the text says what happened instead")
+    text: str
+
+
+class ShownForward(BaseModel):
+    state: State
+    destination: str | None
+    attempts: int
+    last_attempt_at: str | None
+    last_reply: ShownReply | None
+    next_attempt_at: str | None
+    waits_for: Literal["time", "destination"] | None
+    expires_at: str | None
+
+
+class ShownBinned(BaseModel):
+    reason: Literal["user", "trash", "pruned", "forwarded", "admin"]
+    at: str
+    expires_at: str
+
+
+class ShownLetter(BaseModel):
+    id: str
+    receipt_id: str
+    address: str
+    mailbox: str | None = Field(description="the folder; null: only to be forwarded")
+    uid: int | None
+    size: int
+    received_at: str
+    sender: str
+    from_: str = Field(alias="from")
+    to: str
+    subject: str
+    date: str | None
+    flags: list[str]
+    binned: ShownBinned | None
+    forward: ShownForward
+
+
+class ShownAttempt(BaseModel):
+    at: str
+    reply: ShownReply
+    seconds: float | None
+    forwarder: str
+
+
+class ShownDestination(BaseModel):
+    name: str
+    state: Literal["up", "failing", "down", "recovering", "suspended"]
+    suspended_by: Literal["person", "breaker"] | None = None
+    since: str | None = None
+    waiting: int
+    in_flight: int
+    oldest_waiting_seconds: float
+    connections: int = 0
+    last_reply: dict[str, Any] | None
+    next_probe_at: str | None = None
+    history: list[dict[str, Any]] = []
+
+
+def user(one: User) -> ShownUser:
+    where = one.target
+    server = where and target.printed(where.host, where.port, where.username, has_password=where.password is not None)
+    return ShownUser(
+        address=one.address,
+        mode=one.mode,
+        target_address=one.target_address,
+        target_server=server,
+        tls=one.tls,
+        pop3_delete=one.pop3_delete,
+        enabled=one.enabled,
+        created_at=rfc3339(one.created_at),
+        leaving=one.leaving,
+    )
+
+
+def letter(one: Letter, lifetime_days: float) -> ShownLetter:
+    """`one` has its summary."""
+    summary, binned = one["summary"], one.get("binned")
+    fields = {
+        "id": one["_id"],
+        **{name: one[name] for name in ("receipt_id", "address", "size", "sender", "flags")},
+        "mailbox": one["folder"],
+        "uid": one.get("uid"),
+        "received_at": rfc3339(one["received_at"]),
+        **{name: summary[name] for name in ("from", "to", "subject", "date")},
+        "binned": binned and {"reason": binned["reason"], "at": rfc3339(binned["at"]), **_expiry(binned)},
+        "forward": _forward(one["forward"], lifetime_days),
+    }
+    return ShownLetter.model_validate(fields)
+
+
+def attempts(one: Letter) -> list[ShownAttempt]:
+    """The tries that are written down, oldest first."""
+    return [
+        ShownAttempt(
+            at=rfc3339(tried["at"]),
+            reply=ShownReply(code=tried["code"], text=tried["text"]),
+            seconds=tried["seconds"],
+            forwarder=tried["by"],
+        )
+        for tried in one["forward"].get("history", [])
+    ]
+
+
+def reply(last: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a destination was last heard to say, and when."""
+    return last and {"code": last["code"], "text": last["text"], "at": rfc3339(last["at"])}
+
+
+def _expiry(binned: dict[str, Any]) -> dict[str, str]:
+    return {"expires_at": rfc3339(binned["expires_at"])}
+
+
+def _forward(forward: dict[str, Any], lifetime_days: float) -> ShownForward:
+    state = State(forward["state"])
+    last = forward.get("last")
+    waits = state is State.DEFERRED
+    return ShownForward(
+        state=state,
+        destination=forward.get("destination"),
+        attempts=forward["attempts"],
+        last_attempt_at=_moment(_last_attempt(forward)),
+        last_reply=ShownReply(code=last["code"], text=last["text"]) if last else None,
+        # A pending letter's moment is only when a look would bring it, should its event be lost.
+        next_attempt_at=_moment(forward.get("due")) if waits else None,
+        waits_for="time" if waits else None,
+        expires_at=_moment(_expires_at(forward, state, lifetime_days)),
+    )
+
+
+def _last_attempt(forward: dict[str, Any]) -> datetime | None:
+    claim, history = forward.get("claim"), forward.get("history")
+    last: datetime | None = claim["at"] if claim else history[-1]["at"] if history else None
+    return last
+
+
+def _expires_at(forward: dict[str, Any], state: State, lifetime_days: float) -> datetime | None:
+    return forward["armed_at"] + timedelta(days=lifetime_days) if state in UNFINISHED else None
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None
