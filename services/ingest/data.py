@@ -12,6 +12,7 @@ import re
 from enum import Enum
 
 CRLF = b"\r\n"
+_LINE_ENDS = (CRLF, b"\n")
 _DOT_LINE = b"\r\n."
 _END = b"\r\n.\r\n"
 # What the end of a block may leave open until more bytes come, longest first.
@@ -83,6 +84,7 @@ class LetterReader:
         """Keep `text`; `seen` is what has come of it and behind it."""
         if self.fault:
             return
+        read = len(text)
         lines = text.count(b"\n")
         if not lines == text.count(b"\r") == text.count(CRLF):
             if _CR_DOT_CR.search(seen):
@@ -91,10 +93,17 @@ class LetterReader:
             text = text.replace(CRLF, b"\n").replace(b"\n", CRLF)
             has_dots = True
         if has_dots:
-            text = _STUFFED.sub(CRLF, text)
+            text = _unstuffed(text, is_whole_line=seen.startswith(_LINE_ENDS, read))
         self._text += text
         if self.size > self._limit:
             self.refuse(Fault.TOO_BIG)
+
+
+def _unstuffed(text: bytes, *, is_whole_line: bool) -> bytes:
+    """`is_whole_line`: a line end comes next, so that a dot which ends `text` may be alone on its line."""
+    if is_whole_line:
+        return _STUFFED.sub(CRLF, text + CRLF)[: -len(CRLF)]
+    return _STUFFED.sub(CRLF, text)
 
 
 def _undecided(window: bytes) -> int:

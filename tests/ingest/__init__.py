@@ -1,0 +1,1 @@
+"""Ingest: what decides by tables, the rest on real servers."""
