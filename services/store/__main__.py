@@ -8,6 +8,8 @@ from services.store.intake import Intake, Receipt, decode
 from services.store.refile import Refile
 from services.store.restored import Restored
 from services.store.trim import Trim
+from services.store.web.app import build
+from services.store.web.parts import opened
 from shared import ops, start
 from shared.announcer import Announcer
 from shared.bus.consumer import Consumer
@@ -57,11 +59,12 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
         )
         await producer.start()
         parts.push_async_callback(producer.stop)
-        if await start.when_safe(settings, database, stop):
-            await clock.read()
-            await beside(
-                stop, consumer.run(stop), announcer.run(stop), trim.run(stop), refile.run(stop), clock.keep(stop)
-            )
+        if not await start.when_safe(settings, database, stop):
+            return
+        await clock.read()
+        api = await parts.enter_async_context(opened(settings, database, clock, announcer, stop))
+        await parts.enter_async_context(ops.serve_http(build(api), settings.http_host, settings.http_port))
+        await beside(stop, consumer.run(stop), announcer.run(stop), trim.run(stop), refile.run(stop), clock.keep(stop))
 
 
 if __name__ == "__main__":
