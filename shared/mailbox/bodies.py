@@ -49,18 +49,31 @@ class Bodies:
             else:
                 document["file"] = await self._keep_file(receipt_id, raw, origin[receipt_id])
             documents.append(document)
+        while documents:
+            documents = await self._insert_or_join(documents)
+
+    async def _insert_or_join(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Returns those whose body was there, and was taken away before the letters had joined it."""
         try:
             await self._bodies.bulk_write([InsertOne(document) for document in documents], ordered=False)
         except BulkWriteError as error:
-            await self._merge([documents[fault["index"]] for fault in _only_duplicates(error)])
+            return await self._join([documents[fault["index"]] for fault in _only_duplicates(error)])
+        return []
 
-    async def _merge(self, documents: list[dict[str, Any]]) -> None:
+    async def _join(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The bodies are there already: add the letters, and drop the file that nobody will point to."""
         writes = [UpdateOne({"_id": d["_id"]}, {"$addToSet": {"letters": {"$each": d["letters"]}}}) for d in documents]
         await self._bodies.bulk_write(writes, ordered=False)
+        there = self._bodies.find({"_id": {"$in": [d["_id"] for d in documents]}}, {"letters": 1, "file": 1})
+        joined = {body["_id"]: body async for body in there}
+        left = []
         for document in documents:
-            if "file" in document:
+            body = joined.get(document["_id"])
+            if body is None or not set(document["letters"]) <= set(body["letters"]):
+                left.append(document)
+            elif "file" in document and document["file"] != body.get("file"):
                 await self._drop_file(document["file"])
+        return left
 
     async def _keep_file(self, receipt_id: str, raw: bytes, origin: tuple[int, int]) -> ObjectId:
         metadata = {"receipt_id": receipt_id, "partition": origin[0], "offset": origin[1]}
