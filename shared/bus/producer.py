@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -25,6 +26,11 @@ Headers = Sequence[tuple[str, bytes]]
 BATCH_BYTES = 1024 * 1024
 # After this long the library gives a batch up; its result is then unknown.
 GIVE_UP_MS = 20_000
+# All partitions' batches for a broker go in one request, and a request that is larger than the broker takes
+# (`socket.request.max.bytes`, 100 MiB) is tried again for ever. Small records are bounded by BATCH_BYTES for each
+# partition; of large ones no more than this are handed over at a time.
+LARGE_BYTES = 1024 * 1024
+LARGE_IN_FLIGHT_BYTES = 56 * 1024 * 1024
 SILENCE_SECONDS = 5.0
 STOP_SECONDS = 5.0
 
@@ -54,6 +60,8 @@ class Producer:
         self._kafka: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unsettled: dict[asyncio.Future[object], float] = {}
+        self._large_in_flight = 0
+        self._large_settled = asyncio.Event()
         self._last_answer = 0.0
         self._started_at = 0.0
 
@@ -128,17 +136,37 @@ class Producer:
             raise BusUnavailable(type(error).__name__) from error
 
     async def _send(self, message: Message, on_settled: Callable[[], None] | None) -> asyncio.Future[object]:
+        size = len(message.value) if len(message.value) > LARGE_BYTES else 0
+        settled = partial(self._let_go, size, on_settled)
         try:
-            future = await self._hand_over(message)
+            await self._take_room(size)
         except BaseException:
             if on_settled is not None:
                 on_settled()
             raise
+        try:
+            future = await self._hand_over(message)
+        except BaseException:
+            settled()
+            raise
         self._unsettled[future] = asyncio.get_running_loop().time()
         future.add_done_callback(self._settle)
-        if on_settled is not None:
-            future.add_done_callback(lambda _: on_settled())
+        future.add_done_callback(settled)
         return future
+
+    async def _take_room(self, size: int) -> None:
+        while size and self._large_in_flight and self._large_in_flight + size > LARGE_IN_FLIGHT_BYTES:
+            self._large_settled.clear()
+            await self._large_settled.wait()
+        self._large_in_flight += size
+
+    def _let_go(self, size: int, on_settled: Callable[[], None] | None, _: object = None) -> None:
+        """The producer no longer holds a record of that size."""
+        if size:
+            self._large_in_flight -= size
+            self._large_settled.set()
+        if on_settled is not None:
+            on_settled()
 
     async def _hand_over(self, message: Message) -> asyncio.Future[object]:
         if self._kafka is None:
