@@ -1,0 +1,56 @@
+"""`understudy topics`: Kafka's side of the pipeline, made and checked by code."""
+
+import asyncio
+
+import typer
+
+from services.console import here, show
+from services.console.refused import Refused
+from services.console.show import AsJson
+from shared.bus import topics
+from shared.bus.producer import BusUnavailable
+from shared.settings import Common
+
+app = typer.Typer(help="The topics.", no_args_is_help=True)
+
+
+@app.command(epilog="Example: understudy topics create")
+def create(as_json: AsJson = False) -> None:
+    """Make the topics that are missing."""
+    settings = here.settings(Common)
+    made = asyncio.run(_created(settings))
+    if as_json:
+        show.as_json({"created": made})
+    else:
+        show.line("\n".join(f"made {name}" for name in made) or "all topics are there")
+
+
+@app.command(epilog="Example: understudy topics check")
+def check(as_json: AsJson = False) -> None:
+    """Are the topics so that no mail can be lost? Ends with 1 where they are not."""
+    settings = here.settings(Common)
+    asyncio.run(_checked(settings))
+    if as_json:
+        show.as_json({"ok": True, "topics": [plan.name for plan in topics.planned(settings)]})
+    else:
+        show.line("all topics are as they have to be")
+
+
+async def _created(settings: Common) -> list[str]:
+    try:
+        return await topics.create(settings)
+    except BusUnavailable as error:
+        raise _no_broker(settings, error) from None
+
+
+async def _checked(settings: Common) -> None:
+    try:
+        await topics.check(settings)
+    except topics.TopicsUnsafe as error:
+        raise Refused(str(error).replace("\n", "; ")) from None
+    except BusUnavailable as error:
+        raise _no_broker(settings, error) from None
+
+
+def _no_broker(settings: Common, error: BusUnavailable) -> Refused:
+    return Refused(f"{error}; is Kafka running at {settings.kafka_bootstrap} (UNDERSTUDY_KAFKA_BOOTSTRAP)?")
