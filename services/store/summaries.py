@@ -52,7 +52,8 @@ class Renderer:
             async with asyncio.timeout(within_seconds):
                 answer: list[Summary] = orjson.loads(await self._answer(rendering.request(list(heads))))
                 return answer
-        except (TimeoutError, OSError, ValueError):
+        except (TimeoutError, OSError, ValueError, RuntimeError):
+            # RuntimeError is what uvloop says of a pipe whose reader is gone.
             await self.close()
             return None
         except asyncio.CancelledError:
