@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from shared import logs
-from shared.bus import topics
+from shared.bus import broker, topics
 from shared.bus.producer import BusUnavailable
 from shared.mailbox import indexes
 from shared.mailbox.connect import Database, MailboxUnavailable
@@ -21,6 +21,7 @@ async def when_safe(settings: Common, database: Database | None, stop: asyncio.E
     while not stop.is_set():
         try:
             await topics.check(settings)
+            await _check_retention(settings)
             if database is not None:
                 await indexes.create(database)
             return True
@@ -29,3 +30,11 @@ async def when_safe(settings: Common, database: Database | None, stop: asyncio.E
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 1)
     return False
+
+
+async def _check_retention(settings: Common) -> None:
+    """A broker that forgets where a consumer was, while that is away, would have it begin anew: refuse to start."""
+    needed = settings.topic_retention_days * 24 * 60
+    kept = await broker.offsets_retention_minutes(settings)
+    if kept < needed:
+        raise topics.TopicsUnsafe(f"the broker's offsets.retention.minutes is {kept}, at least {needed} expected")

@@ -6,7 +6,7 @@ from functools import partial
 
 from services.forwarder.backlog import Backlog
 from services.forwarder.dispatch import Dispatch
-from services.forwarder.follow import Follow, Told, decode
+from services.forwarder.follow import DatabasePutBack, Follow, Told, decode
 from services.forwarder.lane import Desk
 from services.forwarder.lease import Lease, Watch
 from services.forwarder.load import Loader
@@ -26,6 +26,7 @@ from shared.mailbox.destinations import Destinations
 from shared.mailbox.forwarders import Forwarders
 from shared.mailbox.letters import Letters
 from shared.mailbox.marks import Marks
+from shared.mailbox.positions import Positions
 from shared.mailbox.removal import Removal
 from shared.mailbox.users import Users
 from shared.run import beside, guarded, run
@@ -48,7 +49,7 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
     record = Record(claims, producer, announcer, clock, held)
     loader = Loader(users, Bodies(database), Seal(secret_key(settings)))
     dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock, held))
-    follow = Follow(plan, dispatch)
+    follow = Follow(settings, Positions(database), plan, dispatch)
     consumer: Consumer[Told] = Consumer(
         settings,
         producer,
@@ -56,7 +57,7 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
         topics=["stored", "deleted"],
         decode=decode,
         handle=follow.apply,
-        passing=(MailboxUnavailable,),
+        passing=(MailboxUnavailable, DatabasePutBack),
         assigned=follow.assigned,
         revoked=follow.revoked,
     )

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from services.forwarder.dispatch import Dispatch
 from services.forwarder.plan import Plan, Planned
+from shared.bus import broker
 from shared.bus.consumer import Record
 from shared.events import Deleted, Stored
+from shared.mailbox.positions import Positions
+from shared.settings import Forwarder
 
 Told = tuple[int, Stored | Deleted]
 
@@ -16,10 +19,16 @@ def decode(record: Record) -> Told:
     return record.partition, kind.from_json(record.value)
 
 
+class DatabasePutBack(Exception):
+    """The database is older than the topics, and the store is still laying down what they tell."""
+
+
 class Follow:
     """Turns events into plans."""
 
-    def __init__(self, plan: Plan, dispatch: Dispatch) -> None:
+    def __init__(self, settings: Forwarder, positions: Positions, plan: Plan, dispatch: Dispatch) -> None:
+        self._settings = settings
+        self._positions = positions
         self._plan = plan
         self._dispatch = dispatch
         self.partitions: frozenset[int] = frozenset()
@@ -38,6 +47,13 @@ class Follow:
             self._dispatch.wake(destination)
 
     async def assigned(self, partitions: frozenset[int]) -> None:
+        """Raises DatabasePutBack: letters that wait there may be long forwarded or deleted (design rule 13).
+        Raises MailboxUnavailable, BusUnavailable."""
+        committed = await broker.committed(self._settings, service="store", topic="received")
+        noted = await self._positions.noted()
+        behind = sorted(p for p in partitions & committed.keys() if committed[p] > noted.get(p, (0,))[0])
+        if behind:
+            raise DatabasePutBack(f"partitions {behind}")
         self.partitions = partitions
 
     async def revoked(self, _: frozenset[int]) -> None:

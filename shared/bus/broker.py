@@ -39,3 +39,18 @@ async def offsets_retention_minutes(settings: Common) -> int:
         raise BusUnavailable(f"no broker answers: {error}") from error
     finally:
         await client.close()
+
+
+async def committed(settings: Common, *, service: str, topic: str) -> dict[int, int]:
+    """How far the group of `service` has come in `topic`, by partition. Raises BusUnavailable."""
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    name = settings.topic_prefix + topic
+    try:
+        async with asyncio.timeout(20):
+            await client.start()
+            found = await client.list_consumer_group_offsets(settings.topic_prefix + service)
+            return {place.partition: at.offset for place, at in found.items() if place.topic == name and at.offset >= 0}
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BusUnavailable(f"no broker answers: {error}") from error
+    finally:
+        await client.close()
