@@ -69,9 +69,10 @@ class Dispatch:
     async def stop(self) -> None:
         """Claim no more, give back what is not begun, let couriers end what they have begun, for a while."""
         self._stopping = True
+        # A claim under way is waited for: cut off, it would leave letters in flight until the lease is over.
+        await asyncio.gather(*[opened.lane.stop() for opened in self._lanes.values()])
         for opened in self._lanes.values():
             opened.task.cancel()
-        await asyncio.gather(*[opened.lane.stop() for opened in self._lanes.values()])
         if self._couriers:
             _, late = await asyncio.wait(self._couriers, timeout=FINISH_SECONDS)
             for courier in late:

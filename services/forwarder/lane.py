@@ -5,6 +5,7 @@ The place where the health of destinations is to be asked: whether to claim, and
 """
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ log = logs.get("lane")
 # A claim takes about a second's work, and not more than this (design rule 9).
 MOST_LETTERS = 500
 MOST_BYTES = 32 * 1024 * 1024
+# What a claim gets to end, once we are told to stop; a database that is away must not hold us.
+CLAIM_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,15 @@ class Lane:
         self._rate = 0.0
         self._rate_since = 0.0
         self._stopping = False
+        # Clear while a claim is under way: what it takes is in the plan no more and in no hand yet.
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
         self.in_hand = 0
 
     @property
     def idle(self) -> bool:
-        return not self.in_hand and not self._desk.plan.waits_for(self.name) and not self._returns
+        busy = self.in_hand or self._desk.plan.waits_for(self.name) or self._returns
+        return self._at_rest.is_set() and not busy
 
     @property
     def held(self) -> bool:
@@ -105,8 +112,10 @@ class Lane:
             if not self._desk.lease.fresh:
                 loop.call_later(1, self.wake)
                 continue
+            self._at_rest.clear()
             while self._wants_more():
                 await self._claim()
+            self._at_rest.set()
 
     def _wants_more(self) -> bool:
         if self._stopping or self.held or not self._desk.plan.waits_for(self.name):
@@ -322,6 +331,8 @@ class Lane:
     async def stop(self) -> None:
         """Claim no more, give back what is not begun, send couriers home; wait for what is returned."""
         self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_rest.wait(), CLAIM_SECONDS)
         self.give_back_waiting()
         for shelf in self._shelves.values():
             for place in shelf.waiting:
