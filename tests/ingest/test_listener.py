@@ -1,0 +1,89 @@
+"""Who is let in, and the certificate that is shown."""
+
+import asyncio
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+from aiosmtpd.smtp import Session
+
+from services.ingest import replies
+from services.ingest.budget import Budget
+from services.ingest.handler import Handler
+from services.ingest.listener import Listener
+from services.ingest.recipients import Recipients
+from services.ingest.server import IngestSMTP
+from services.ingest.tls import Certificate, certificate
+from shared.bus.producer import Producer
+from shared.mailbox.connect import connect
+from shared.mailbox.users import Users
+from shared.settings import Ingest, SettingsError
+
+AWAY = {"kafka_bootstrap": "127.0.0.1:1", "mongodb_url": "mongodb://127.0.0.1:1/"}
+
+
+@pytest.fixture
+async def listener() -> Listener:
+    settings = Ingest(**AWAY, connections=4, connections_per_address=2)  # type: ignore[arg-type]
+    recipients = Recipients(Users(connect(settings)), None)
+    return Listener(settings, Handler(settings, Producer(settings, "test"), recipients), Budget(1024))
+
+
+def client(listener: Listener, address: str) -> IngestSMTP:
+    smtp = IngestSMTP(listener)
+    smtp.session = Session(asyncio.get_running_loop())
+    smtp.session.peer = address
+    return smtp
+
+
+async def test_one_address_does_not_take_all_places(listener: Listener) -> None:
+    first, second = client(listener, "192.0.2.1"), client(listener, "192.0.2.1")
+    assert listener.admit(first) is None
+    assert listener.admit(second) is None
+    assert listener.admit(client(listener, "192.0.2.1")) is replies.TOO_MANY_FROM_ADDRESS
+    assert listener.admit(client(listener, "192.0.2.2")) is None
+    listener.forget(first)
+    assert listener.admit(client(listener, "192.0.2.1")) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.8.7", "::1"])
+async def test_loopback_is_exempt_from_the_limit_by_address_and_not_from_that_of_all(
+    listener: Listener, address: str
+) -> None:
+    for _ in range(4):
+        assert listener.admit(client(listener, address)) is None
+    assert listener.admit(client(listener, address)) is replies.TOO_MANY_CONNECTIONS
+
+
+async def test_a_refused_session_frees_no_place(listener: Listener) -> None:
+    for _ in range(4):
+        listener.admit(client(listener, "127.0.0.1"))
+    refused = client(listener, "127.0.0.1")
+    assert listener.admit(refused) is not None
+    listener.forget(refused)
+    assert listener.admit(client(listener, "127.0.0.1")) is replies.TOO_MANY_CONNECTIONS
+
+
+def test_the_certificate_is_read_again_when_its_file_changes(self_signed: Path, other_self_signed: Path) -> None:
+    shown = Certificate(self_signed, None)
+    first = shown.context()
+    assert shown.context() is first
+    self_signed.write_bytes(other_self_signed.read_bytes())
+    os.utime(self_signed, (1, 1))
+    second = shown.context()
+    assert second is not first
+    self_signed.write_text("half writ")
+    assert shown.context() is second
+    self_signed.unlink()
+    assert shown.context() is second
+
+
+def test_old_protocols_are_not_spoken(self_signed: Path) -> None:
+    assert Certificate(self_signed, None).context().minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_certificate_that_cannot_be_read_is_said_at_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be used"):
+        certificate(Ingest(tls_cert_file=tmp_path / "none.pem"))
+    assert certificate(Ingest()) is None
