@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.store.web.app import build
-from services.store.web.parts import opened
+from services.store.web.parts import Parts, opened
 from shared import ops
 from shared.announcer import Announcer
 from shared.bus.producer import Producer
@@ -45,7 +45,7 @@ class Door:
     clock: Clock
     producer: Producer
     admin: httpx.AsyncClient
-    stop: asyncio.Event
+    parts: Parts
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def client(self, **more: Any) -> httpx.AsyncClient:
@@ -119,7 +119,7 @@ async def opened_door(scope: Scope, settings: Store) -> AsyncIterator[Door]:
     database, stop = scope.connect(), asyncio.Event()
     await indexes.create(database)
     clock, producer = Clock(database, settings), Producer(settings, "store")
-    announcer = Announcer(Letters(database), Marks(database), producer, clock)
+    announcer = Announcer(Letters(database), Marks(database), producer, clock, sweeps=True)
     await clock.read()
     await producer.start()
     telling = asyncio.ensure_future(announcer.run(stop))
@@ -128,7 +128,7 @@ async def opened_door(scope: Scope, settings: Store) -> AsyncIterator[Door]:
         async with ops.serve_http(build(parts), "127.0.0.1", 0) as port:
             url = f"http://127.0.0.1:{port}"
             admin = httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30, trust_env=False)
-            door = Door(url, scope, settings, database, clock, producer, admin, stop, [admin])
+            door = Door(url, scope, settings, database, clock, producer, admin, parts, [admin])
             try:
                 yield door
             finally:

@@ -20,7 +20,9 @@ GOOD: dict[str, Any] = {
 
 
 async def test_a_user_is_made_and_shown(door: Door) -> None:
-    made = await door.admin.post("/users", json=GOOD | {"address": "Made@Example.Test", "target_address": "M@Main.test"})
+    made = await door.admin.post(
+        "/users", json=GOOD | {"address": "Made@Example.Test", "target_address": "M@Main.test"}
+    )
     assert made.status_code == 201
     assert made.headers["Location"] == "/api/v1/users/made@example.test"
     user = made.json()
