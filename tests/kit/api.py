@@ -6,6 +6,8 @@ import httpx
 
 from tests.kit.mainserver import MainServer
 
+PASSWORD = "correct horse"
+
 
 class Api:
     """Calls of `/api/v1`; anything but a 2xx fails the test, with the problem's text."""
@@ -35,7 +37,7 @@ class Api:
         *,
         mode: str = "store_and_forward",
         target_address: str | None = None,
-        password: str = "correct horse",
+        password: str = PASSWORD,
         tls: str = "opportunistic",
     ) -> dict[str, Any]:
         """Make a user; his letters go to `main` as `target_address`, by default the same name at main.test."""

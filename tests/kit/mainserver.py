@@ -166,6 +166,12 @@ class MainServer:
     async def __aexit__(self, *_: object) -> None:
         await self.go_away()
 
+    def forget(self) -> None:
+        """A new page: plain, and nothing taken yet."""
+        self.temper = plain
+        self.taken.clear()
+        self.connections = self.transactions = 0
+
     def counts(self) -> Counter[tuple[str, str]]:
         """How often each (receipt id, recipient) was taken."""
         return Counter((letter.receipt_id, recipient) for letter in self.taken for recipient in letter.recipients)

@@ -112,6 +112,12 @@ class System:
         self.ledger.deleted[letter_id] = answer
         return answer
 
+    def begin(self) -> None:
+        """A new page of the ledger: what was sent and taken before is of no interest any more."""
+        self.sender.sent.clear()
+        self.ledger.deleted.clear()
+        self.main.forget()
+
     async def settle(self, *, within: float = 60.0) -> None:
         """Wait until nothing is under way any more: no letter waits or is in flight, no copy or event is due."""
         await self.ledger.settle(self.sender, within=within)
@@ -160,5 +166,7 @@ async def running(
             await system.main.go_away()
         yield system
     finally:
-        await system.close()
-        system.tell()
+        try:
+            await system.close()
+        finally:
+            system.tell()

@@ -20,12 +20,26 @@ def run(scope: Scope, tmp_path: Path) -> Run:
     return partial(running, scope, tmp_path)
 
 
-@pytest.fixture
-async def system(run: Run) -> AsyncIterator[System]:
-    """The product as it comes, with user ann."""
-    async with run() as system:
+@pytest.fixture(scope="module")
+async def module_system(
+    kafka_bootstrap: str, mongodb_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """One product for the tests of a file that harm none of its parts: starting four processes takes seconds."""
+    corner = Scope.new(kafka_bootstrap, mongodb_url)
+    await corner.make_topics()
+    async with running(corner, tmp_path_factory.mktemp("system")) as system:
         await system.add_user("ann@example.test")
         yield system
+    await corner.drop()
+
+
+@pytest.fixture
+async def system(module_system: System) -> AsyncIterator[System]:
+    """The product as it comes, with user ann, a plain main server and an empty ledger."""
+    module_system.begin()
+    await module_system.main.come_back()
+    yield module_system
+    module_system.tell()
 
 
 @pytest.fixture(scope="module")
