@@ -7,8 +7,6 @@ import typer
 from services.console import here, show
 from services.console.refused import Refused
 from services.console.show import AsJson
-from shared.bus import topics
-from shared.bus.producer import BusUnavailable
 from shared.settings import Common
 
 app = typer.Typer(help="The topics.", no_args_is_help=True)
@@ -29,28 +27,39 @@ def create(as_json: AsJson = False) -> None:
 def check(as_json: AsJson = False) -> None:
     """Are the topics so that no mail can be lost? Ends with 1 where they are not."""
     settings = here.settings(Common)
-    asyncio.run(_checked(settings))
+    names = asyncio.run(_checked(settings))
     if as_json:
-        show.as_json({"ok": True, "topics": [plan.name for plan in topics.planned(settings)]})
+        show.as_json({"ok": True, "topics": names})
     else:
         show.line("all topics are as they have to be")
 
 
+# Kafka's driver is imported where it is needed: it takes longer to load than the other verbs to run.
+
+
 async def _created(settings: Common) -> list[str]:
+    from shared.bus import topics
+    from shared.bus.producer import BusUnavailable
+
     try:
         return await topics.create(settings)
     except BusUnavailable as error:
-        raise _no_broker(settings, error) from None
+        raise no_broker(settings, error) from None
 
 
-async def _checked(settings: Common) -> None:
+async def _checked(settings: Common) -> list[str]:
+    from shared.bus import topics
+    from shared.bus.producer import BusUnavailable
+
     try:
         await topics.check(settings)
     except topics.TopicsUnsafe as error:
         raise Refused(str(error).replace("\n", "; ")) from None
     except BusUnavailable as error:
-        raise _no_broker(settings, error) from None
+        raise no_broker(settings, error) from None
+    return [plan.name for plan in topics.planned(settings)]
 
 
-def _no_broker(settings: Common, error: BusUnavailable) -> Refused:
+def no_broker(settings: Common, error: Exception) -> Refused:
+    """What to do where no broker answers."""
     return Refused(f"{error}; is Kafka running at {settings.kafka_bootstrap} (UNDERSTUDY_KAFKA_BOOTSTRAP)?")
