@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,9 @@ def from_csv(content: bytes) -> list[Row]:
         lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = [name.strip().lower() for name in next(lines, [])]
         _check_header(header)
-        return [_csv_row(number, header, line) for number, line in enumerate(filter(None, lines), 1)]
+        # No more than is needed to see that there are too many.
+        some = itertools.islice(filter(None, lines), MOST_ROWS + 1)
+        return [_csv_row(number, header, line) for number, line in enumerate(some, 1)]
     except UnicodeDecodeError:
         raise BulkRefused("the list is not UTF-8") from None
     except csv.Error as error:
@@ -62,7 +65,7 @@ def from_json(content: bytes) -> list[Row]:
         raise BulkRefused("this is no JSON: a list of users is expected") from None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BulkRefused("a list of users is expected, each an object")
-    return [Row(number, item) for number, item in enumerate(items, 1)]
+    return [Row(number, item) for number, item in enumerate(items[: MOST_ROWS + 1], 1)]
 
 
 async def add(accounts: Accounts, rows: Sequence[Row], *, dry_run: bool, atomic: bool) -> None:

@@ -15,7 +15,7 @@ from services.store.web.watch import Watch
 from shared.announcer import Announcer
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
-from shared.settings import Store
+from shared.settings import PREFIX, SettingsError, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ async def opened(
         SettingsError: a setting cannot serve.
         MailboxUnavailable.
     """
+    ops_ports(settings)
     async with contextlib.AsyncExitStack() as stack:
         passwords = Passwords()
         stack.callback(passwords.close)
@@ -67,3 +68,15 @@ async def opened(
             watch=watch,
             http=http,
         )
+
+
+def ops_ports(settings: Store) -> list[tuple[str, str, int]]:
+    """name=host:port[,...]; a name may come several times, one for each instance. Raises SettingsError."""
+    found = []
+    for part in filter(None, (part.strip() for part in settings.services.split(","))):
+        name, _, place = part.partition("=")
+        host, _, port = place.rpartition(":")
+        if not (name and host and port.isdigit()):
+            raise SettingsError(f"{PREFIX}SERVICES: name=host:port expected instead of {part!r}")
+        found.append((name, host.strip("[]"), int(port)))
+    return found

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ from pydantic import BaseModel
 
 from services.store.web.auth import Administrator, Work
 from services.store.web.destinations import all_destinations, by_state
-from services.store.web.parts import Parts
+from services.store.web.parts import Parts, ops_ports
 from shared.bus import broker
 from shared.mailbox.connect import MailboxUnavailable, ping
 from shared.mailbox.destinations import Destinations
@@ -74,21 +73,13 @@ async def _letters(work: Parts) -> dict[str, Any] | None:
 
 
 async def _services(work: Parts) -> dict[str, ServiceState]:
-    named = list(_named(work.settings.services))
+    named = ops_ports(work.settings)
     live = await asyncio.gather(*[_live_instances(work, host, port) for _, host, port in named])
     states: dict[str, ServiceState] = {}
     for (name, _, _), instances in zip(named, live, strict=True):
         before = states[name].instances if name in states else 0
         states[name] = ServiceState(up=before + instances > 0, instances=before + instances)
     return states
-
-
-def _named(text: str) -> Iterator[tuple[str, str, int]]:
-    """name=host:port[,...]; a name may come several times, one for each instance."""
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, place = part.partition("=")
-        host, _, port = place.rpartition(":")
-        yield name, host.strip("[]"), int(port)
 
 
 async def _live_instances(work: Parts, host: str, port: int) -> int:

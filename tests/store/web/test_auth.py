@@ -138,6 +138,7 @@ async def test_the_first_password_is_given_once_and_the_token_at_each_start(scop
         ({"secret_key": None}, "SECRET_KEY"),
         ({"secret_key": "short"}, "SECRET_KEY"),
         ({"own_listeners": "x:y"}, "OWN_LISTENERS"),
+        ({"services": "store=here"}, "SERVICES"),
         ({"admin_token_file": Path("/nowhere")}, "ADMIN_TOKEN_FILE"),
         ({"admin_password_file": Path("/dev/null")}, "ADMIN_PASSWORD_FILE"),
     ],

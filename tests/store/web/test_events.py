@@ -14,7 +14,7 @@ from services.store.web import events, watch
 from shared.events import Received
 from shared.letter import letter_id
 from tests.kit.patience import until
-from tests.store.web.conftest import Door
+from tests.store.web.conftest import Door, opened_door
 
 _numbers = itertools.count(1)
 
@@ -253,7 +253,20 @@ async def test_watchers_share_one_reader_which_ends_after_the_last(
         assert (await stream.event())["letter_id"] == letter
 
 
-async def test_a_watcher_who_is_too_slow_is_cut(door: Door, ann: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_end_when_the_process_stops(door: Door) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with opened_door(door.scope, door.settings) as other:
+            client = await stack.enter_async_context(httpx.AsyncClient(base_url=other.base_url, trust_env=False))
+            client.headers = door.admin.headers
+            response = await stack.enter_async_context(client.stream("GET", "/api/v1/events"))
+            stream = Stream(response)
+            assert "" in await stream.frame()
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 4
+        assert await stream.frame() == {}
+
+
+async def test_a_watcher_who_is_too_slow_is_cut() -> None:
     watcher = watch.Watcher(asyncio.Queue(2))
     heard = watch.Heard("deleted", 0, 0, b"{}", {})
     assert watcher.hear(heard)
