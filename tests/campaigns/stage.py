@@ -1,0 +1,73 @@
+"""Where a campaign is played: the whole product on servers of its own; its figures end in a table."""
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from tests.kit.scope import Scope
+from tests.kit.servers import Servers, servers
+from tests.kit.system import System, running
+
+ANN = "ann@example.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The product, and the servers under it, which a campaign may harm."""
+
+    system: System
+    servers: Servers
+
+
+@contextlib.asynccontextmanager
+async def set_up(**settings: Any) -> AsyncIterator[Stage]:
+    """The product with user ann, whose letters go to a plain main server."""
+    with servers() as pair, tempfile.TemporaryDirectory(prefix="understudy-campaign-") as folder:
+        scope = Scope.new(pair.kafka.bootstrap, pair.mongod.url)
+        await scope.make_topics()
+        async with running(scope, Path(folder), **settings) as system:
+            await system.add_user(ANN)
+            yield Stage(system, pair)
+
+
+def play(name: str, campaign: Callable[[], Awaitable[Table]]) -> NoReturn:
+    """Play it, print its table, and end the process: 0, or 1 where what it promises did not hold."""
+
+    async def whole() -> Table:
+        return await campaign()
+
+    began = time.monotonic()
+    try:
+        table = uvloop.run(whole())
+    except AssertionError as error:
+        print(f"{name}: broken promise\n{error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    console = Console(width=120)
+    console.print(table)
+    console.print(f"{name}: held, in {time.monotonic() - began:.0f} s")
+    raise SystemExit(0)
+
+
+def of_rows(*rows: tuple[str, object]) -> Table:
+    """Two columns: what was counted, and the figure."""
+    table = Table("figure", "value")
+    for what, value in rows:
+        table.add_row(what, f"{value:.3f}" if isinstance(value, float) else str(value))
+    return table
+
+
+def peak_memory_mib(pid: int) -> float:
+    """The most memory that a process has held (VmHWM)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmHWM")

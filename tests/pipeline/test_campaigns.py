@@ -1,0 +1,33 @@
+"""The campaigns' small sisters: the same functions at about a hundredth of the size."""
+
+import pytest
+
+from tests.campaigns.corpus import letters_stay_the_same
+from tests.campaigns.large import large_letters_come_at_once
+from tests.campaigns.outages import server_is_away
+from tests.campaigns.races import deletes_race_claims
+from tests.kit.servers import Servers
+from tests.kit.system import System
+from tests.pipeline.conftest import Run
+
+ANN = "ann@example.test"
+
+
+async def test_real_letters_stay_the_same_byte_for_byte(system: System) -> None:
+    await letters_stay_the_same(system, every=60)
+
+
+async def test_what_was_answered_cancelled_is_never_sent(system: System) -> None:
+    await deletes_race_claims(system, count=60)
+
+
+async def test_large_letters_at_once_are_taken_in_time(system: System) -> None:
+    await large_letters_come_at_once(system, count=3, size_mib=20)
+
+
+@pytest.mark.parametrize("away", ["kafka", "mongod"])
+@pytest.mark.parametrize("frozen", [False, True], ids=["stopped", "frozen"])
+async def test_an_outage_loses_nothing(run_on_own: Run, own_servers: Servers, away: str, frozen: bool) -> None:
+    async with run_on_own() as system:
+        await system.add_user(ANN)
+        await server_is_away(system, getattr(own_servers, away), seconds=4, around_seconds=1.5, frozen=frozen)
