@@ -19,8 +19,9 @@ from shared.mailbox.letters import Letter, Letters
 log = logs.get("summaries")
 
 BATCH_LETTERS = 50
-BATCH_SECONDS = 10.0
-ALONE_SECONDS = 3.0
+# Long, because an empty summary stays: a busy machine is no reason. What burns processor time is ended long before.
+BATCH_SECONDS = 20.0
+ALONE_SECONDS = 10.0
 _LONGEST_ANSWER = 8 * 1024 * 1024
 
 

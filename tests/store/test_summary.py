@@ -146,7 +146,6 @@ async def test_a_renderer_that_dies_is_made_again_and_only_what_kills_it_is_empt
 
 async def test_a_renderer_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.store.summaries.BATCH_SECONDS", 0.5)
-    monkeypatch.setattr("services.store.summaries.ALONE_SECONDS", 0.5)
     renderer = Renderer()
     try:
         await renderer.summaries([b""])
@@ -155,7 +154,7 @@ async def test_a_renderer_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) 
         process.send_signal(19)  # SIGSTOP
         began = time.monotonic()
         assert (await renderer.summaries([b"Subject: x\r\n\r\n"]))[0]["subject"] == "x"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert process.returncode is not None
     finally:
         await renderer.close()
