@@ -26,6 +26,8 @@ RECONCILED.labels("unannounced")
 
 PUBLISH_SECONDS = 10.0
 BATCH = 500
+# Beyond this, what is asked for in an outage is left to the sweep.
+MOST_ASKED = 100_000
 # A mark that is older than this was left by a crash or by an outage.
 LEFT_SECONDS = 20.0
 SWEEP_SECONDS = 5.0
@@ -75,8 +77,9 @@ class Announcer:
             if not asked and self._sweeps:
                 await self._sweep()
         except (MailboxUnavailable, BusUnavailable) as error:
-            # The marks stay; the sweep finds them when the world is back.
+            # The marks stay, and a sweep would find them; but what was asked for is told as soon as the world is back.
             log.warning("not_announced", error=str(error), letters=len(asked))
+            self._asked = (asked + self._asked)[:MOST_ASKED]
             await asyncio.sleep(1)
 
     async def _sweep(self) -> None:

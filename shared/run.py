@@ -23,9 +23,8 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
     os.nice(settings.nice)
     logs.configure(service, settings.log_format, settings.log_level)
     failpoints.arm(settings.failpoints)
-    logs.get("run").info("service_started", pid=os.getpid(), settings=shown(settings))
     try:
-        uvloop.run(_until_signalled(main))
+        uvloop.run(_until_signalled(main, settings))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
@@ -36,11 +35,13 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
     raise SystemExit(0)
 
 
-async def _until_signalled(main: Main) -> None:
+async def _until_signalled(main: Main, settings: Common) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Said once a signal ends us in order: whoever waits for this line may send one at once.
+    logs.get("run").info("service_started", pid=os.getpid(), settings=shown(settings))
     await main(stop)
 
 
