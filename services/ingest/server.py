@@ -169,9 +169,12 @@ class IngestSMTP(SMTP):
             end = data.find(b"\n", at)
             if end < 0:
                 break
-            self._obey(data[at:end])
+            reply = self._reply_to(data[at:end])
+            if reply is not None:
+                self._say(reply)
             at = end + 1
-        self._put_aside(data[at:])
+        if at < len(data):
+            self._put_aside(data[at:])
         if self.listener.is_closing and not self._is_waiting and self._upload is None:
             self.leave(replies.SHUTTING_DOWN)
         self._flush()
@@ -182,11 +185,6 @@ class IngestSMTP(SMTP):
         if not self._is_waiting and len(self._pending) > LINE_LIMIT_BYTES:
             self._is_skipping = True
             self._pending.clear()
-
-    def _obey(self, line: bytes) -> None:
-        reply = self._reply_to(line)
-        if reply is not None:
-            self._say(reply)
 
     def _reply_to(self, line: bytes) -> Reply | None:
         if self._errors >= ERROR_LIMIT:
@@ -245,6 +243,8 @@ class IngestSMTP(SMTP):
 
     def _flush(self) -> None:
         """Send what was said since the last time, in one piece."""
+        if self.transport.is_closing():
+            return
         if self._out:
             self.transport.write(b"".join(self._out))
             self._out.clear()
