@@ -115,6 +115,7 @@ class Lane:
                 continue
             self._at_rest.clear()
             while self._wants_more():
+                await self._gather()
                 await self._claim()
             self._at_rest.set()
 
@@ -140,6 +141,8 @@ class Lane:
     async def _claim(self) -> None:
         desk = self._desk
         planned = desk.plan.take(self.name, self._batch(), MOST_BYTES)
+        if not planned:
+            return
         ids = [letter.letter_id for letter in planned]
         token, by = str(ULID()), desk.lease.forwarder
         desk.held.update(ids)

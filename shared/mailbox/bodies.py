@@ -100,7 +100,7 @@ class Bodies:
 
     @reaching
     async def heads(self, receipt_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
-        """The first bytes of each receipt, enough for its headers. The database cannot cut what is inline: it is cut here."""
+        """The first bytes of each receipt, enough for its headers; cut here, for the database cannot."""
         found: dict[str, bytes] = {}
         cursor = self._bodies.find({"_id": {"$in": list(set(receipt_ids))}}, {"raw": 1, "file": 1})
         async for document in cursor:
