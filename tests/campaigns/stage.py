@@ -6,8 +6,9 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import uvloop
 from rich.console import Console
@@ -18,6 +19,12 @@ from tests.kit.servers import Servers, servers
 from tests.kit.system import System, running
 
 ANN = "ann@example.test"
+
+# What was counted, and the figure.
+Rows = list[tuple[str, object]]
+# The product with settings of the caller's own, for the length of a block.
+Run = Callable[..., contextlib.AbstractAsyncContextManager[System]]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,14 @@ async def set_up(**settings: Any) -> AsyncIterator[Stage]:
         async with running(scope, Path(folder), **settings) as system:
             await system.add_user(ANN)
             yield Stage(system, pair)
+
+
+async def on_own_servers(part: Callable[[Run], Awaitable[R]]) -> R:
+    """Play a part that runs the product itself, with settings of its own."""
+    with servers() as pair, tempfile.TemporaryDirectory(prefix="understudy-campaign-") as folder:
+        scope = Scope.new(pair.kafka.bootstrap, pair.mongod.url)
+        await scope.make_topics()
+        return await part(partial(running, scope, Path(folder)))
 
 
 def play(name: str, campaign: Callable[[], Awaitable[Table]]) -> NoReturn:

@@ -27,6 +27,14 @@ class Api:
         """The plain response, whatever its code."""
         return await self._client.request(method, path, **more)
 
+    async def try_to(self, method: str, path: str, **more: Any) -> Any:
+        """The answer, or None where there was none or no good one: the store may be away."""
+        try:
+            response = await self.ask(method, path, **more)
+        except httpx.HTTPError:
+            return None
+        return response.json() if response.is_success else None
+
     async def get(self, path: str, **parameters: Any) -> Any:
         return _good(await self.ask("GET", path, params=parameters)).json()
 

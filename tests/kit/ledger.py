@@ -66,17 +66,27 @@ class Ledger:
 
     async def settle(self, sender: Sender, *, within: float) -> None:
         """Wait until every answered letter is in the database and nothing is under way."""
-        wanted = [expected.letter_id for expected in self._expected(sender)]
-        letters = self._database["letters"]
+        await self.arrive(sender, within=within)
 
-        async def all_there() -> bool:
-            return await letters.count_documents({"_id": {"$in": wanted}}) == len(set(wanted))
+        async def left() -> str:
+            return await invariants.unfinished(self._database) or "nothing"
 
         async def quiet() -> bool:
-            return not await invariants.unfinished(self._database)
+            return await left() == "nothing"
 
-        await until(all_there, within=within, pause=0.2, what=f"the arrival of {len(wanted)} letters")
-        await until(quiet, within=within, pause=0.1, what="the end of what is under way")
+        try:
+            await until(quiet, within=within, pause=0.1)
+        except AssertionError:
+            raise AssertionError(f"after {within:.0f} s there is still {await left()}") from None
+
+    async def arrive(self, sender: Sender, *, within: float = 60.0) -> None:
+        """Wait until every answered letter is in the database."""
+        wanted = list({expected.letter_id for expected in self._expected(sender)})
+
+        async def all_there() -> bool:
+            return await self._database["letters"].count_documents({"_id": {"$in": wanted}}) == len(wanted)
+
+        await until(all_there, within=within, pause=0.1, what=f"the arrival of {len(wanted)} letters")
 
     async def check(self, sender: Sender, main: MainServer, *, after: str | None) -> Balance:
         """Fail on any letter that is not where it must be; returns the balance."""

@@ -165,8 +165,8 @@ async def running(
         if main_is_away:
             await system.main.go_away()
         yield system
+    except BaseException:
+        system.tell()
+        raise
     finally:
-        try:
-            await system.close()
-        finally:
-            system.tell()
+        await system.close()

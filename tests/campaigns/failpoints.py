@@ -1,0 +1,134 @@
+"""kill -9 at every line that matters, under load: no letter lost, none sent after its delete was answered `cancelled`.
+
+make campaign NAME=failpoints
+"""
+
+import asyncio
+import random
+import signal
+import subprocess
+from collections import Counter
+from functools import partial
+
+from rich.table import Table
+
+from tests.campaigns.stage import ANN, Rows, Run, of_rows, on_own_servers, play
+from tests.kit.group import expel_members
+from tests.kit.sender import letter
+from tests.kit.system import System
+
+PLACES: dict[str, tuple[str, ...]] = {
+    "ingest": ("ingest.before_publish", "ingest.after_publish"),
+    "store": (
+        "store.before_bodies",
+        "store.before_letters",
+        "store.before_publish",
+        "bus.before_commit",
+        "announcer.before_publish",
+        "announcer.before_clear",
+    ),
+    "forwarder": (
+        "forwarder.before_claim",
+        "forwarder.after_claim",
+        "forwarder.before_dot",
+        "forwarder.after_dot",
+        "forwarder.before_record",
+        "forwarder.before_publish",
+        "forwarder.before_take_over",
+        "bus.before_commit",
+    ),
+    "pruner": (
+        "pruner.before_remove",
+        "pruner.before_publish",
+        "pruner.before_release",
+        "pruner.before_released",
+        "bus.before_commit",
+    ),
+}
+# Claims of the dead are taken over soon, what was left untold is found soon, and the bin is emptied at once.
+SHORTENED = {"forwarder_lease_seconds": 3, "reconcile_seconds": 3, "bin_forwarded_hours": 0}
+SENDERS = 4
+# A few may be on their way when the killing begins; most die much sooner.
+DEATH_SECONDS = 90.0
+MOST_PASSES = 4
+
+
+async def kills_lose_nothing(run: Run, *, kills: int) -> Rows:
+    """Each place `kills` times; the services die beside each other while letters come in and some are deleted."""
+    deaths: Counter[str] = Counter()
+    async with run(**SHORTENED) as system:
+        await system.add_user(ANN)
+        stop = asyncio.Event()
+        load = [asyncio.ensure_future(work(system, stop)) for work in (_send, _delete)]
+        try:
+            await asyncio.gather(*(_kill_often(system, service, kills, deaths) for service in PLACES))
+        finally:
+            stop.set()
+            await asyncio.gather(*load)
+        await system.settle(within=120)
+        balance = await system.ledger.check(system.sender, system.main, after="kill -9")
+        await system.check(after="kill -9")
+    missing = [place for place in _named() if deaths[place] < kills]
+    assert not missing, f"not reached: {missing}"
+    return [*((place, f"{deaths[place]} kills") for place in _named()), ("ledger", balance)]
+
+
+def _named() -> list[str]:
+    return [_name(service, place) for service, places in PLACES.items() for place in places]
+
+
+def _name(service: str, place: str) -> str:
+    return place if place.startswith((service, "announcer")) else f"{place} in {service}"
+
+
+async def _kill_often(system: System, service: str, kills: int, deaths: Counter[str]) -> None:
+    """Start `service` with one armed place after another; in the end without."""
+    places = list(PLACES[service]) * kills
+    random.shuffle(places)
+    await system.process(service).stop()
+    for place in places:
+        passes = random.randint(1, MOST_PASSES) if kills > 1 else 1
+        process = system.launch(service, failpoints=f"{place}=kill@{passes}")
+        try:
+            code = await process.has_ended(DEATH_SECONDS)
+        except subprocess.TimeoutExpired:
+            # So many passes did not come; what is armed only goes off under load that reaches it.
+            process.kill()
+            code = 0
+        assert code in (0, -signal.SIGKILL), f"{service} ended by itself with code {code}: {process.tail(5)}"
+        deaths[_name(service, place)] += code == -signal.SIGKILL
+        if service != "ingest":
+            await expel_members(system.scope, service)
+    await system.start(service)
+
+
+async def _send(system: System, stop: asyncio.Event) -> None:
+    """A steady stream; what was not answered 250 is sent again, as mail servers do."""
+    numbers = iter(range(10_000_000))
+
+    async def sender() -> None:
+        while not stop.is_set():
+            outgoing = letter(next(numbers), ANN)
+            await system.sender.send_until_taken([outgoing], connections=1, within=600)
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(sender() for _ in range(SENDERS)))
+
+
+async def _delete(system: System, stop: asyncio.Event) -> None:
+    """Now and then somebody deletes what he sees, while he can reach the store."""
+    while not stop.is_set():
+        await asyncio.sleep(0.3)
+        answer = await system.api.try_to("GET", f"/users/{ANN}/letters", params={"limit": 5})
+        for shown in answer["items"][:2] if answer else []:
+            deleted = await system.api.try_to("DELETE", f"/letters/{shown['id']}")
+            if deleted:
+                system.ledger.deleted[shown["id"]] = deleted["forward"]
+
+
+async def campaign() -> Table:
+    return of_rows(*await on_own_servers(partial(kills_lose_nothing, kills=20)))
+
+
+if __name__ == "__main__":
+    play("failpoints", campaign)
