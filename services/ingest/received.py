@@ -4,8 +4,8 @@ import random
 import re
 import secrets
 import time
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 # What may stand for a client's name in a header; it says what it likes.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:\[\]-]")
@@ -16,8 +16,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What one reading of the clock names: the receipt's id, when it was, and the same for the header."""
 
     id: str
