@@ -4,8 +4,9 @@ Additive only: a reader ignores fields that it does not know; a field that it ne
 Every fact has `event_id`, derived from what happened, so that a fact told twice can be known as one (design rule 1).
 """
 
+import functools
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import orjson
 
@@ -27,8 +28,8 @@ class Event:
 
     def to_json(self) -> bytes:
         document: dict[str, Any] = {"version": VERSION}
-        for field in fields(self):
-            document[field.name] = getattr(self, field.name)
+        for name in _names(type(self)):
+            document[name] = getattr(self, name)
         return orjson.dumps(document)
 
     @classmethod
@@ -105,8 +106,6 @@ class Forwarded(Event):
     arming: int
 
 
-E = TypeVar("E", bound=Event)
-
 TOPICS: dict[str, type[Event]] = {kind.TOPIC: kind for kind in (Received, Stored, Deleted, Forwarded)}
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -124,6 +123,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _TEXT = (str,)
 _OPTIONAL = frozenset({"rule_id"})
+
+
+@functools.cache
+def _names(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _object(data: bytes | None) -> dict[str, Any]:
@@ -144,8 +148,7 @@ def _object(data: bytes | None) -> dict[str, Any]:
 def _checked(kind: type[Event], document: dict[str, Any]) -> dict[str, Any]:
     """The fields of `kind` in `document`, each of its kind. A later version is read by what we know of it."""
     values: dict[str, Any] = {}
-    for field in fields(kind):
-        name = field.name
+    for name in _names(kind):
         if name not in document:
             if name in _OPTIONAL:
                 continue

@@ -7,7 +7,8 @@ def rfc3339(moment: datetime) -> str:
     """`moment` as in 2026-03-01T12:00:00.000Z. A moment without a zone is taken as UTC, as MongoDB gives it."""
     if moment.tzinfo is not None and moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    # Not strftime, which takes three times as long; events and log lines have a time each.
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def from_rfc3339(text: str) -> datetime:
