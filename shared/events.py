@@ -4,7 +4,6 @@ Additive only: a reader ignores fields that it does not know; a field that it ne
 Every fact has `event_id`, derived from what happened, so that a fact told twice can be known as one (design rule 1).
 """
 
-import functools
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -28,7 +27,7 @@ class Event:
 
     def to_json(self) -> bytes:
         document: dict[str, Any] = {"version": VERSION}
-        for name in _names(type(self)):
+        for name in _NAMES[type(self)]:
             document[name] = getattr(self, name)
         return orjson.dumps(document)
 
@@ -108,6 +107,7 @@ class Forwarded(Event):
 
 TOPICS: dict[str, type[Event]] = {kind.TOPIC: kind for kind in (Received, Stored, Deleted, Forwarded)}
 
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in TOPICS.values()}
 _KINDS: dict[str, tuple[type, ...]] = {
     "size": (int,),
     "arming": (int,),
@@ -123,11 +123,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _TEXT = (str,)
 _OPTIONAL = frozenset({"rule_id"})
-
-
-@functools.cache
-def _names(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 def _object(data: bytes | None) -> dict[str, Any]:
@@ -148,7 +143,7 @@ def _object(data: bytes | None) -> dict[str, Any]:
 def _checked(kind: type[Event], document: dict[str, Any]) -> dict[str, Any]:
     """The fields of `kind` in `document`, each of its kind. A later version is read by what we know of it."""
     values: dict[str, Any] = {}
-    for name in _names(kind):
+    for name in _NAMES[kind]:
         if name not in document:
             if name in _OPTIONAL:
                 continue
