@@ -28,6 +28,7 @@ from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
 from shared.mailbox.destinations import Destinations
 from shared.mailbox.letters import Letter
+from shared.rate import Rate
 from shared.settings import Forwarder
 
 log = logs.get("lane")
@@ -36,6 +37,7 @@ log = logs.get("lane")
 MOST_LETTERS = 500
 MOST_BYTES = 32 * 1024 * 1024
 GATHER_SECONDS = 0.03
+GATHER_FROM_PER_SECOND = 50
 # What a claim gets to end, once we are told to stop; a database that is away must not hold us.
 CLAIM_SECONDS = 5.0
 
@@ -79,9 +81,7 @@ class Lane:
         # Until a session stood, one letter goes to see whether it does.
         self._proven = False
         self._noted: tuple[bool, int] | None = None
-        self._done = 0
-        self._rate = 0.0
-        self._rate_since = 0.0
+        self._rate = Rate()
         self._stopping = False
         # Clear while a claim is under way: what it takes is in the plan no more and in no hand yet.
         self._at_rest = asyncio.Event()
@@ -120,9 +120,9 @@ class Lane:
             self._at_rest.set()
 
     async def _gather(self) -> None:
-        """A little later there is more to claim in one round trip. Only while couriers are busy and the plan holds less
+        """A little later there is more to claim in one round trip. Only while there is much to do and the plan holds less
         than a claim takes: a lone letter never waits."""
-        if self._proven and self.in_hand and self._desk.plan.count(self.name) < self._batch():
+        if self._rate.per_second >= GATHER_FROM_PER_SECOND and self._desk.plan.count(self.name) < self._batch():
             await asyncio.sleep(GATHER_SECONDS)
 
     def _wants_more(self) -> bool:
@@ -136,7 +136,7 @@ class Lane:
         if not self._proven:
             return 1
         least = self._desk.settings.forwarder_connections
-        return min(MOST_LETTERS, max(least, int(self._rate)))
+        return min(MOST_LETTERS, max(least, int(self._rate.per_second)))
 
     async def _claim(self) -> None:
         desk = self._desk
@@ -253,7 +253,6 @@ class Lane:
         """A session stood: the destination is there."""
         if not self._proven:
             self._proven = True
-            self._rate_since = asyncio.get_running_loop().time()
             self._widen()
         self._note(True, answer)
 
@@ -288,20 +287,13 @@ class Lane:
             )
         )
         self.in_hand -= 1
-        self._count()
+        self._rate.count(1, asyncio.get_running_loop().time())
 
     def give_back(self, job: Job) -> None:
         """`job` was not begun, or its letter was not sent."""
         self.in_hand -= 1
         self._give_back([job.letter_id], job.token)
         self._plan_again(job)
-
-    def _count(self) -> None:
-        self._done += 1
-        now = asyncio.get_running_loop().time()
-        if now - self._rate_since >= 0.5:
-            self._rate = self._done / (now - self._rate_since)
-            self._done, self._rate_since = 0, now
 
     # Giving back.
 

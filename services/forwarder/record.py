@@ -14,6 +14,7 @@ from shared.mailbox.claims import Claims, Tried
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
 from shared.mailbox.letters import Letter
+from shared.rate import Rate
 
 log = logs.get("record")
 
@@ -21,8 +22,8 @@ FORWARDED = Counter("understudy_forwarded_total", "Letters answered for good", [
 PUBLISH_SECONDS = 20.0
 MOST = 500
 # A little later makes larger batches; a lone result never waits.
-WINDOW_SECONDS = 0.02
-WINDOW_FROM = 20
+WINDOW_SECONDS = 0.03
+WINDOW_FROM_PER_SECOND = 50
 
 
 class Record:
@@ -53,10 +54,10 @@ class Record:
 
     async def run(self) -> None:
         """Write down for ever; the owner ends it once `settled`."""
-        last = 0
+        rate = Rate()
         while True:
             await self._wake.wait()
-            if last >= WINDOW_FROM and len(self._tries) < MOST:
+            if rate.per_second >= WINDOW_FROM_PER_SECOND and len(self._tries) < MOST:
                 await asyncio.sleep(WINDOW_SECONDS)
             batch, self._tries = self._tries[:MOST], self._tries[MOST:]
             delivered = await self._write(batch)
@@ -64,7 +65,7 @@ class Record:
             telling = asyncio.ensure_future(self._tell(delivered))
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
-            last = len(batch)
+            rate.count(len(batch), asyncio.get_running_loop().time())
             if not self._tries:
                 self._wake.clear()
                 self._idle.set()

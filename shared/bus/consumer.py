@@ -24,6 +24,7 @@ from shared.bus.producer import BusUnavailable, Headers, Producer
 from shared.bus.topics import DEAD
 from shared.events import TOPICS, EventError
 from shared.failpoints import failpoint
+from shared.rate import Rate
 from shared.settings import Common
 
 log = logs.get("bus")
@@ -36,8 +37,10 @@ LONGEST_EFFECT_MS = 24 * 3600 * 1000
 # Without progress for so long while there is something to read: the library has stopped fetching (its issues 625,
 # 847, 1154) and only a new process helps.
 STALL_SECONDS = 60.0
-# Reading a little later makes larger batches, and fewer round trips for each letter; a lone letter never waits.
-WINDOWS = ((200, 0.2), (20, 0.05), (0, 0.0))
+# Reading a little later makes larger batches, and fewer round trips for each letter: from so many records a second on,
+# by so many seconds. Counted as a rate, not by the batch: small batches that follow each other closely are what costs
+# most. A lone letter never waits.
+WINDOWS = ((1000, 0.2), (50, 0.05), (0, 0.0))
 
 LAG = Gauge("understudy_consumer_lag", "Records not yet consumed", ["topic", "service"])
 DEAD_LETTERS = Counter("understudy_dead_letters_total", "Records sent to a dead-letter topic", ["topic"])
@@ -107,6 +110,7 @@ class Consumer(Generic[T]):
         self._last_progress = 0.0
         self._waiting_for_world = False
         self._joined = False
+        self._rate = Rate()
         for topic in self._topics:
             LAG.labels(topic, service).set(0)
 
@@ -178,8 +182,12 @@ class Consumer(Generic[T]):
             if await self._effect(records):
                 await self._commit(found)
                 self._last_progress = asyncio.get_running_loop().time()
-        count = len(records)
-        await asyncio.sleep(next(pause for least, pause in WINDOWS if count >= least))
+        await asyncio.sleep(self._window(len(records)))
+
+    def _window(self, count: int) -> float:
+        """How long to wait before the next batch."""
+        rate = self._rate.count(count, asyncio.get_running_loop().time())
+        return next(pause for least, pause in WINDOWS if rate >= least)
 
     async def _welcome(self) -> bool:
         """Tell the owner which partitions have come; False: the world did not let it take them, so again."""
