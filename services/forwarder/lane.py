@@ -120,8 +120,8 @@ class Lane:
             self._at_rest.set()
 
     async def _gather(self) -> None:
-        """A little later there is more to claim in one round trip. Only while there is much to do and the plan holds less
-        than a claim takes: a lone letter never waits."""
+        """A little later there is more to claim in one round trip. Only while there is much to do and the plan holds
+        less than a claim takes: a lone letter never waits."""
         if self._rate.per_second >= GATHER_FROM_PER_SECOND and self._desk.plan.count(self.name) < self._batch():
             await asyncio.sleep(GATHER_SECONDS)
 
