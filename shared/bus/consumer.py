@@ -37,6 +37,7 @@ LONGEST_EFFECT_MS = 24 * 3600 * 1000
 # Without progress for so long while there is something to read: the library has stopped fetching (its issues 625,
 # 847, 1154) and only a new process helps.
 STALL_SECONDS = 60.0
+PROBE_SECONDS = 3.0
 # Reading a little later makes larger batches, and fewer round trips for each letter: from so many records a second on,
 # by so many seconds. Counted as a rate, not by the batch: small batches that follow each other closely are what costs
 # most. A lone letter never waits.
@@ -305,9 +306,24 @@ class Consumer(Generic[T]):
             self._kafka.seek(TopicPartition(self._settings.topic_prefix + topic, number), offset)
 
     async def _watch(self) -> None:
-        while self.alive:  # noqa: ASYNC110  (nobody sets an event when nothing happens)
-            await asyncio.sleep(1)
+        """End, with an error, once there has been no progress for so long that only a new process helps."""
+        while self.alive:
+            await asyncio.sleep(PROBE_SECONDS)
+            now = asyncio.get_running_loop().time()
+            # A broker that is away is no stall: the time counts from when it answers again.
+            if now - self._last_progress > PROBE_SECONDS and not await self._broker_answers():
+                self._last_progress = asyncio.get_running_loop().time()
         raise RuntimeError(f"{self._service}: no progress on {self._topics} for {STALL_SECONDS:.0f} s")
+
+    async def _broker_answers(self) -> bool:
+        places = list(self._kafka.assignment())
+        if not places:
+            return False
+        try:
+            await asyncio.wait_for(self._kafka.end_offsets(places[:1]), PROBE_SECONDS)
+        except (KafkaError, TimeoutError, OSError):
+            return False
+        return True
 
     def _measure(self) -> None:
         for topic in self._topics:
