@@ -144,8 +144,11 @@ class Ledger:
         for fault in self._faults(one, document, times):
             balance.faults.append(f"{one.letter_id} {one.address}: {fault}")
         if times > 1:
-            history = document.get("forward", {}).get("history") if document else None
-            balance.twice.append(f"{one.letter_id}: {times} times at the main server; tries {history}")
+            history = document.get("forward", {}).get("history", []) if document else []
+            words = f"{one.letter_id}: {times} times at the main server; tries {history}"
+            balance.twice.append(words)
+            if document and "gone" not in document and times > 1 + _unknown(history):
+                balance.faults.append(f"{words}: not explained by tries of unknown result")
 
     def _count(self, document: dict[str, Any] | None, balance: Balance) -> None:
         if document is None:
@@ -177,6 +180,11 @@ class Ledger:
             original = originals.get(taken.receipt_id)
             if original is not None and not is_letter_behind_header(taken.raw, original):
                 balance.faults.append(f"{taken.receipt_id}: its bytes at the main server are not those that came")
+
+
+def _unknown(history: list[dict[str, Any]]) -> int:
+    """How many tries ended without an answer: each may have brought the letter to the main server all the same."""
+    return sum(attempt["code"] == 0 for attempt in history)
 
 
 def is_letter_behind_header(raw: bytes, original: bytes) -> bool:
