@@ -17,6 +17,7 @@ from ulid import ULID
 from services.forwarder import retry
 from services.forwarder.lease import Lease
 from services.forwarder.load import Job, Loaded, Loader
+from services.forwarder.metrics import RECOVERY
 from services.forwarder.outcome import Answer, decide
 from services.forwarder.plan import Plan, Planned
 from services.forwarder.record import Record
@@ -80,6 +81,8 @@ class Lane:
         self._held_until = 0.0
         # Until a session stood, one letter goes to see whether it does.
         self._proven = False
+        self._failed = False
+        self._back_at: float | None = None
         self._noted: tuple[bool, int] | None = None
         self._rate = Rate()
         self._stopping = False
@@ -253,6 +256,9 @@ class Lane:
         """A session stood: the destination is there."""
         if not self._proven:
             self._proven = True
+            if self._failed:
+                self._failed, self._back_at = False, asyncio.get_running_loop().time()
+                self._measure_recovery()
             self._widen()
         self._note(True, answer)
 
@@ -268,6 +274,7 @@ class Lane:
     def failed(self, answer: Answer) -> None:
         """No session came about: give back what is not begun, and stand still for a while (design rule 9)."""
         self._proven = False
+        self._failed = True
         self._held_until = asyncio.get_running_loop().time() + self._desk.settings.retry_seconds
         self.give_back_waiting()
         self._note(False, answer)
@@ -288,6 +295,13 @@ class Lane:
         )
         self.in_hand -= 1
         self._rate.count(1, asyncio.get_running_loop().time())
+        self._measure_recovery()
+
+    def _measure_recovery(self) -> None:
+        """From the first answer after an outage to nothing waiting."""
+        if self._back_at is not None and not self.in_hand and not self._desk.plan.waits_for(self.name):
+            RECOVERY.labels(self.name).set(asyncio.get_running_loop().time() - self._back_at)
+            self._back_at = None
 
     def give_back(self, job: Job) -> None:
         """`job` was not begun, or its letter was not sent."""

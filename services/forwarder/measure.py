@@ -3,23 +3,13 @@
 import asyncio
 import contextlib
 
-from prometheus_client import Gauge
-
 from services.forwarder.dispatch import Dispatch
 from services.forwarder.follow import Follow
+from services.forwarder.metrics import IN_HAND, OLDEST, PLANNED, UP, WAITING
 from services.forwarder.plan import Plan
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
 from shared.mailbox.destinations import Destinations
-
-WAITING = Gauge("understudy_waiting_letters", "Letters that wait to be forwarded", ["destination"])
-OLDEST = Gauge("understudy_oldest_waiting_seconds", "Age of the oldest of them", ["destination"])
-UP = Gauge("understudy_destination_up", "Whether it answered when last tried", ["destination"])
-RECOVERY = Gauge(
-    "understudy_recovery_seconds", "From its first answer after an outage to nothing waiting", ["destination"]
-)
-PLANNED = Gauge("understudy_planned_letters", "Letters planned in memory")
-IN_HAND = Gauge("understudy_in_hand_letters", "Letters claimed and being sent")
 
 EACH_SECONDS = 5.0
 
