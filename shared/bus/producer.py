@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from shared import logs
+from shared.bus.silence import Silence
 from shared.settings import RECORD_OVERHEAD_BYTES, Common
 
 log = logs.get("bus")
@@ -32,6 +33,7 @@ GIVE_UP_MS = 20_000
 LARGE_BYTES = 1024 * 1024
 LARGE_IN_FLIGHT_BYTES = 56 * 1024 * 1024
 SILENCE_SECONDS = 5.0
+LISTEN_SECONDS = 0.5
 STOP_SECONDS = 5.0
 
 
@@ -56,24 +58,25 @@ class Producer:
     def __init__(self, settings: Common, client_id: str, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._settings = settings
         self._client_id = client_id
-        self._silence_seconds = silence_seconds
         self._kafka: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._unsettled: dict[asyncio.Future[object], float] = {}
+        self._listening: asyncio.Task[None] | None = None
+        self._silence = Silence(silence_seconds)
         self._large_in_flight = 0
         self._large_settled = asyncio.Event()
-        self._last_answer = 0.0
         self._started_at = 0.0
 
     async def start(self) -> None:
         """Return at once; connect in the background, as often as it takes."""
         self._started_at = asyncio.get_running_loop().time()
         self._connecting = asyncio.ensure_future(self._connect())
+        self._listening = asyncio.ensure_future(self._listen())
 
     async def stop(self) -> None:
         """Send what is under way, for a few seconds at the most."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for task in (self._connecting, self._listening):
+            if task is not None:
+                task.cancel()
         if self._kafka is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(self._kafka.stop(), STOP_SECONDS)
@@ -84,14 +87,11 @@ class Producer:
 
     @property
     def silent(self) -> bool:
-        """Whether the broker is known to be down: it owes an answer and has given none for a while."""
+        """Whether the broker is known to be down."""
         now = asyncio.get_running_loop().time()
         if self._kafka is None:
-            return now - self._started_at > self._silence_seconds
-        if not self._unsettled:
-            return False
-        oldest = next(iter(self._unsettled.values()))
-        return now - max(oldest, self._last_answer) > self._silence_seconds
+            return now - self._started_at > self._silence.seconds
+        return self._silence.is_known(now)
 
     async def publish(
         self,
@@ -144,13 +144,16 @@ class Producer:
             if on_settled is not None:
                 on_settled()
             raise
+        # Owed from here on: the library may wait for the broker before it takes the record.
+        self._silence.owe(settled, asyncio.get_running_loop().time())
         try:
-            future = await self._hand_over(message)
-        except BaseException:
+            async with asyncio.timeout(self._silence.seconds):
+                future = await self._hand_over(message)
+        except BaseException as error:
+            self._settle(settled, error)
             settled()
             raise
-        self._unsettled[future] = asyncio.get_running_loop().time()
-        future.add_done_callback(self._settle)
+        future.add_done_callback(lambda done: self._settle(settled, _trouble(done)))
         future.add_done_callback(settled)
         return future
 
@@ -181,10 +184,30 @@ class Producer:
         )
         return future
 
-    def _settle(self, future: asyncio.Future[object]) -> None:
-        self._unsettled.pop(future, None)
-        if not future.cancelled() and future.exception() is None:
-            self._last_answer = asyncio.get_running_loop().time()
+    def _settle(self, record: object, error: BaseException | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if error is None:
+            self._silence.acknowledge(record, now)
+        elif isinstance(error, TimeoutError | KafkaTimeoutError | KafkaConnectionError) or getattr(
+            error, "retriable", False
+        ):
+            self._silence.fail(record, now)
+        else:
+            # The record itself was refused, or its sender has gone: that says nothing about the broker.
+            self._silence.forget(record)
+
+    async def _listen(self) -> None:
+        """While the broker is silent, ask it now and then, so that nobody's letter has to find out."""
+        while True:
+            await asyncio.sleep(LISTEN_SECONDS)
+            if self._kafka is not None and self.silent and await self._answers(self._kafka):
+                self._silence.hear(asyncio.get_running_loop().time())
+
+    async def _answers(self, kafka: AIOKafkaProducer) -> bool:
+        try:
+            return bool(await asyncio.wait_for(kafka.client.force_metadata_update(), LISTEN_SECONDS * 4))
+        except (TimeoutError, KafkaError):
+            return False
 
     async def _connect(self) -> None:
         while True:
@@ -213,3 +236,7 @@ class Producer:
             retry_backoff_ms=100,
             metadata_max_age_ms=5_000,
         )
+
+
+def _trouble(done: asyncio.Future[object]) -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
