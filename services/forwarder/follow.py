@@ -51,7 +51,8 @@ class Follow:
         Raises MailboxUnavailable, BusUnavailable."""
         committed = await broker.committed(self._settings, service="store", topic="received")
         noted = await self._positions.noted()
-        behind = sorted(p for p in partitions & committed.keys() if committed[p] > noted.get(p, (0,))[0])
+        # Of any partition: the store lays down what is told of all before it goes on with those that are behind.
+        behind = sorted(p for p, end in committed.items() if end > noted.get(p, (0,))[0])
         if behind:
             raise DatabasePutBack(f"partitions {behind}")
         self.partitions = partitions

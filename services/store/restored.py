@@ -44,10 +44,11 @@ class Restored:
         log.warning("database_was_put_back", partitions=sorted(behind), positions=behind)
         times = [noted[p][1] for p in behind if p in noted]
         since = min(times) - MARGIN if len(times) == len(behind) else None
-        await self._lay_down(frozenset(behind), int(since.timestamp() * 1000) if since else 0)
+        await self._lay_down(int(since.timestamp() * 1000) if since else 0)
         consumer.go_back("received", behind)
 
-    async def _lay_down(self, partitions: frozenset[int], since_ms: int) -> None:
+    async def _lay_down(self, since_ms: int) -> None:
+        """Of all partitions: the database is one, and where nothing new came in since, letters left all the same."""
         async with Tail(self._settings, ["forwarded", "deleted"]) as tail:
             starts = await tail.from_time(since_ms)
             ends = await tail.ends()
@@ -55,11 +56,11 @@ class Restored:
                 (topic, number): end
                 for topic, places in ends.items()
                 for number, end in places.items()
-                if number in partitions and starts[topic][number] < end
+                if starts[topic][number] < end
             }
             batches = tail.batches()
             while left:
-                batch = [record for record in await anext(batches) if record.partition in partitions]
+                batch = await anext(batches)
                 await self._apply(batch)
                 for record in batch:
                     if record.offset + 1 >= left.get((record.topic, record.partition), 0):
