@@ -108,6 +108,23 @@ def slow(seconds: float) -> Temper:
     return wait
 
 
+class Pause:
+    """A temper that stops at `stage` until it is told to go on, and then answers `then`; None: the usual."""
+
+    def __init__(self, stage: str, then: bytes | None = None) -> None:
+        self._stage = stage
+        self._then = then
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, stage: str, _said: bytes) -> bytes | None:
+        if stage != self._stage:
+            return None
+        self.reached.set()
+        await self.go_on.wait()
+        return self._then
+
+
 def first(times: int, temper: Temper, at: str) -> Temper:
     """`temper` for the first `times` letters that reach the stage `at`, then plain."""
     left = times

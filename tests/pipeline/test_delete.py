@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit import mainserver
 from tests.kit.api import PASSWORD
-from tests.kit.mainserver import refusing
+from tests.kit.mainserver import Pause, refusing
 from tests.kit.patience import until
 from tests.kit.sender import letters
 from tests.kit.system import System
@@ -53,26 +53,9 @@ async def test_deleted_letter_stays_readable_in_the_bin(system: System) -> None:
     await system.check()
 
 
-class _Pause:
-    """A temper that stops at `stage` until it is told to go on, and then answers `then`."""
-
-    def __init__(self, stage: str, then: bytes | None) -> None:
-        self._stage = stage
-        self._then = then
-        self.reached = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    async def __call__(self, stage: str, _said: bytes) -> bytes | None:
-        if stage != self._stage:
-            return None
-        self.reached.set()
-        await self.go_on.wait()
-        return self._then
-
-
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
 async def test_delete_of_a_letter_in_flight_says_so_and_cancels_when_the_try_fails(system: System, stage: str) -> None:
-    system.main.temper = pause = _Pause(stage, b"450 4.0.0 Later")
+    system.main.temper = pause = Pause(stage, b"450 4.0.0 Later")
     (name,) = await _kept(system, 1)
     await asyncio.wait_for(pause.reached.wait(), 20)
     assert await system.delete(name) == "in_flight"
@@ -85,7 +68,7 @@ async def test_delete_of_a_letter_in_flight_says_so_and_cancels_when_the_try_fai
 
 
 async def test_delete_of_a_letter_in_flight_changes_nothing_when_the_try_succeeds(system: System) -> None:
-    system.main.temper = pause = _Pause("RCPT", None)
+    system.main.temper = pause = Pause("RCPT", None)
     (name,) = await _kept(system, 1)
     await asyncio.wait_for(pause.reached.wait(), 20)
     assert await system.delete(name) == "in_flight"
