@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from services.forwarder.backlog import Backlog
@@ -21,7 +23,7 @@ from shared.bus.producer import Producer
 from shared.mailbox.bodies import Bodies
 from shared.mailbox.claims import Claims
 from shared.mailbox.clock import Clock
-from shared.mailbox.connect import MailboxUnavailable, connect
+from shared.mailbox.connect import Database, MailboxUnavailable, connect
 from shared.mailbox.destinations import Destinations
 from shared.mailbox.forwarders import Forwarders
 from shared.mailbox.letters import Letters
@@ -36,16 +38,27 @@ from shared.settings import Forwarder, load_or_exit, secret_key
 SETTLE_SECONDS = 5.0
 
 
-async def main(settings: Forwarder, stop: asyncio.Event) -> None:
-    """Run until `stop`; then finish or give back what is held, within 30 s."""
-    database = connect(settings)
-    clock, producer = Clock(database, settings), Producer(settings, "forwarder")
+Part = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The parts that start and stop in a certain order, and those that simply run beside each other."""
+
+    consumer: Consumer[Told]
+    dispatch: Dispatch
+    record: Record
+    lease: Lease
+    beside: list[Part]
+
+
+def assemble(settings: Forwarder, database: Database, producer: Producer, clock: Clock) -> Assembly:
+    """Put everything together; nothing runs yet. Raises SettingsError."""
     claims, users, destinations = Claims(database), Users(database), Destinations(database)
     forwarders, removal = Forwarders(database), Removal(database)
     announcer = Announcer(Letters(database), Marks(database), producer, clock)
-    plan = Plan(settings.plan_letters)
+    plan, held = Plan(settings.plan_letters), set[str]()
     lease = Lease(forwarders, settings.forwarder_lease_seconds)
-    held: set[str] = set()
     record = Record(claims, producer, announcer, clock, held)
     loader = Loader(users, Bodies(database), Seal(secret_key(settings)))
     dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock, held))
@@ -65,43 +78,46 @@ async def main(settings: Forwarder, stop: asyncio.Event) -> None:
     reconcile = Reconcile(removal, claims, producer, clock, lease, held, settings.reconcile_seconds)
     measure = Measure(destinations, follow, plan, dispatch, clock)
     backlog = Backlog(settings, destinations, users, plan, follow, dispatch, clock)
-    async with contextlib.AsyncExitStack() as parts:
+    parts: list[Part] = [consumer.run, backlog.run, watch.run, reconcile.run, measure.run, clock.keep, announcer.run]
+    return Assembly(consumer, dispatch, record, lease, parts)
+
+
+async def main(settings: Forwarder, stop: asyncio.Event) -> None:
+    """Run until `stop`; then finish or give back what is held, within 30 s."""
+    database = connect(settings)
+    clock, producer = Clock(database, settings), Producer(settings, "forwarder")
+    parts = assemble(settings, database, producer, clock)
+    consumer = parts.consumer
+    async with contextlib.AsyncExitStack() as opened:
         port = settings.forwarder_ops_port
-        await parts.enter_async_context(
+        await opened.enter_async_context(
             ops.serve(settings.ops_host, port, live=lambda: consumer.alive, ready=lambda: consumer.ready)
         )
         await producer.start()
-        parts.push_async_callback(producer.stop)
-        if not await start.when_safe(settings, database, stop):
-            return
-        await clock.read()
-        await lease.register()
-        # Beats and records go on until what is held is finished.
-        finished = asyncio.Event()
-        beating = asyncio.ensure_future(lease.keep(finished, dispatch.give_back_waiting))
-        recording = asyncio.ensure_future(record.run())
-        try:
-            await beside(
-                stop,
-                consumer.run(stop),
-                backlog.run(stop),
-                watch.run(stop),
-                reconcile.run(stop),
-                measure.run(stop),
-                clock.keep(stop),
-                announcer.run(stop),
-                guarded(beating, stop),
-                guarded(recording, stop),
-            )
-        finally:
-            await dispatch.stop()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(record.settled(), SETTLE_SECONDS)
-            recording.cancel()
-            finished.set()
-            await asyncio.wait([beating])
-            if not dispatch.in_hand:
-                await lease.end()
+        opened.push_async_callback(producer.stop)
+        if await start.when_safe(settings, database, stop):
+            await clock.read()
+            await parts.lease.register()
+            await _work(parts, stop)
+
+
+async def _work(parts: Assembly, stop: asyncio.Event) -> None:
+    """Beats and records go on until what is held is finished."""
+    finished = asyncio.Event()
+    beating = asyncio.ensure_future(parts.lease.keep(finished, parts.dispatch.give_back_waiting))
+    recording = asyncio.ensure_future(parts.record.run())
+    try:
+        running = [part(stop) for part in parts.beside]
+        await beside(stop, *running, guarded(beating, stop), guarded(recording, stop))
+    finally:
+        await parts.dispatch.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(parts.record.settled(), SETTLE_SECONDS)
+        recording.cancel()
+        finished.set()
+        await asyncio.wait([beating])
+        if not parts.dispatch.in_hand:
+            await parts.lease.end()
 
 
 if __name__ == "__main__":
