@@ -113,14 +113,13 @@ class Lane:
             if self.held:
                 loop.call_at(self._held_until, self.wake)
                 continue
-            if not self._desk.lease.fresh:
-                loop.call_later(1, self.wake)
-                continue
             self._at_rest.clear()
             while self._wants_more():
                 await self._gather()
                 await self._claim()
             self._at_rest.set()
+            if not self._desk.lease.fresh:
+                loop.call_later(1, self.wake)
 
     async def _gather(self) -> None:
         """A little later there is more to claim in one round trip. Only while there is much to do and the plan holds
@@ -129,7 +128,7 @@ class Lane:
             await asyncio.sleep(GATHER_SECONDS)
 
     def _wants_more(self) -> bool:
-        if self._stopping or self.held or not self._desk.plan.waits_for(self.name):
+        if self._stopping or self.held or not self._desk.lease.fresh or not self._desk.plan.waits_for(self.name):
             return False
         if not self._proven:
             return self.in_hand == 0
