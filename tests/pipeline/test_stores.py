@@ -1,6 +1,7 @@
 """Several stores, and letters whose user is gone."""
 
 from pathlib import Path
+from typing import Any
 
 from shared.mailbox.users import POSTMASTER, Users
 from tests.kit.api import Api
@@ -20,7 +21,7 @@ async def test_two_stores_share_the_intake_and_show_the_same(run: Run) -> None:
         await system.ledger.arrive(system.sender)
         async with Api(system.port("http-2"), _token(system.folder)) as other:
             shown = await other.letters(ANN)
-            assert shown == await system.api.letters(ANN)
+            assert _ids(shown) == _ids(await system.api.letters(ANN))
             assert await other.delete(shown[0]["id"]) in ("cancelled", "in_flight")
             assert len(await system.api.letters(ANN)) == 399
         stored = [(await system.process(name).metrics())["understudy_stored_total"] for name in ("store", "store-2")]
@@ -29,6 +30,10 @@ async def test_two_stores_share_the_intake_and_show_the_same(run: Run) -> None:
         await system.main.come_back()
         await system.settle()
         await system.check()
+
+
+def _ids(shown: list[dict[str, Any]]) -> list[str]:
+    return [letter["id"] for letter in shown]
 
 
 def _token(folder: Path) -> str:
