@@ -84,30 +84,23 @@ async def test_each_try_is_written_down_with_what_the_server_said(system: System
     await system.check()
 
 
-@pytest.mark.parametrize(
-    ("temper", "twice"),
-    [
-        (mainserver.greeting_never, False),
-        (mainserver.hanging_before_dot, False),
-        (mainserver.hanging_after_dot, True),
-    ],
-    ids=["greeting-never", "hanging-before-dot", "hanging-after-dot"],
-)
-async def test_a_server_that_hangs_is_given_up_in_time_and_tried_again(run: Run, temper: Temper, twice: bool) -> None:
+async def test_a_server_that_hangs_is_given_up_in_time_and_tried_again(run: Run) -> None:
     patience = {"command_seconds": 1.5, "data_seconds": 1.5, "block_seconds": 1.5, "final_dot_seconds": 1.5}
     async with run(**patience) as system:
         await system.add_user(ANN)
-        system.main.temper = temper
-        await system.send(letters(3, ANN))
+        for temper in (mainserver.greeting_never, mainserver.hanging_before_dot, mainserver.hanging_after_dot):
+            system.begin()
+            system.main.temper = temper
+            await system.send(letters(3, ANN))
+            await until(lambda: _connected_again(system), what="a second connection")
+            system.main.temper = mainserver.plain
+            await system.main.has_taken(3)
+            await system.settle()
+            await system.check(after="no answer came after the dot" if temper is mainserver.hanging_after_dot else None)
 
-        async def connected() -> bool:
-            return system.main.connections > 1
 
-        await until(connected, what="a second connection")
-        system.main.temper = mainserver.plain
-        await system.main.has_taken(3)
-        await system.settle()
-        await system.check(after="no answer came after the dot" if twice else None)
+async def _connected_again(system: System) -> bool:
+    return system.main.connections > 1
 
 
 async def test_8_five_unknown_results_park_the_letter_and_it_stays_readable(system: System) -> None:

@@ -65,8 +65,9 @@ async def test_13_a_database_put_back_loses_nothing_and_repeats_nothing(
     run_on_own: Run, own_servers: Servers, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
-    # The copy holds a claim of a forwarder that is no more by then: it is taken over after a lease.
-    async with run_on_own(forwarder_lease_seconds=3) as system:
+    # The copy holds a claim of a forwarder that is no more by then: it is taken over after a lease. Copies of letters
+    # that are known as forwarded once more are taken away by the reconciler.
+    async with run_on_own(forwarder_lease_seconds=3, reconcile_seconds=4) as system:
         await system.add_user(ANN)
         await system.send(letters(20, ANN))
         await system.main.has_taken(20)
