@@ -108,9 +108,6 @@ class Forwarder(Common):
     lifetime_days: float = Field(30, gt=0, description="since the letter was armed; past it, parked")
     backlog_scan: bool = Field(True, description="look in the database for what events did not bring")
     backlog_seconds: Seconds = Field(1.0, description="between two looks")
-    backlog_grace_seconds: Seconds = Field(
-        10.0, description="time an event has to bring a new letter before a look does"
-    )
     plan_letters: int = Field(100_000, ge=1, description="letters planned in memory; more stay in the database")
     reconcile_seconds: Seconds = Field(60.0, description="age at which a letter that no event moved is announced again")
     secret_key: SecretStr | None = Field(None, description="key that encrypts the passwords of target servers")
