@@ -1,9 +1,10 @@
 """What holds of the database after every test: documents agree with each other and with the table of states."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from shared.letter import State
+from shared.letter import UNFINISHED, State
 from shared.mailbox.connect import Database
 
 WAITING = {State.PENDING, State.DEFERRED}
@@ -19,7 +20,8 @@ UNDER_WAY: dict[str, dict[str, Any]] = {
 async def unfinished(database: Database) -> str:
     """What is under way, in words; empty when nothing is."""
     found = []
-    for words, query in UNDER_WAY.items():
+    expired = {"binned.expires_at": {"$lte": datetime.now(UTC)}, "forward.state": {"$nin": list(UNFINISHED)}}
+    for words, query in (UNDER_WAY | {"expired in the bin": expired}).items():
         number = await database["letters"].count_documents(query)
         if number:
             found.append(f"{number} {words}")
@@ -28,11 +30,15 @@ async def unfinished(database: Database) -> str:
 
 async def faults(database: Database, *, is_idle: bool) -> list[str]:
     """Every contradiction, as a line. `is_idle`: the test has waited until nothing was under way."""
-    letters = {document["_id"]: document async for document in database["letters"].find({})}
-    bodies = {d["_id"]: d async for d in database["bodies"].find({}, {"letters": 1, "file": 1})}
-    found = [f"{name}: {fault}" for name, letter in letters.items() for fault in _letter_faults(letter)]
-    found += _body_faults(letters, bodies, is_idle=is_idle)
-    found += await _file_faults(database, bodies)
+    # One moment for all collections: read one after the other, a purge in between looks like a contradiction.
+    async with await database.client.start_session(snapshot=True) as moment:
+        all_letters = database["letters"].find({}, session=moment)
+        letters = {document["_id"]: document async for document in all_letters}
+        all_bodies = database["bodies"].find({}, {"letters": 1, "file": 1}, session=moment)
+        bodies = {document["_id"]: document async for document in all_bodies}
+        found = [f"{name}: {fault}" for name, letter in letters.items() for fault in _letter_faults(letter)]
+        found += _body_faults(letters, bodies, is_idle=is_idle)
+        found += await _file_faults(database, bodies, moment)
     if is_idle:
         found += [words for words in [await _claims_left(database)] if words]
     return found
@@ -90,10 +96,10 @@ def _body_faults(letters: dict[str, Any], bodies: dict[str, Any], *, is_idle: bo
             yield f"body {receipt} is used by no letter"
 
 
-async def _file_faults(database: Database, bodies: dict[str, Any]) -> list[str]:
+async def _file_faults(database: Database, bodies: dict[str, Any], moment: Any) -> list[str]:
     used = {body["file"] for body in bodies.values() if "file" in body}
-    files = {document["_id"] async for document in database["large.files"].find({}, {"_id": 1})}
-    chunks = set(await database["large.chunks"].distinct("files_id"))
+    files = {document["_id"] async for document in database["large.files"].find({}, {"_id": 1}, session=moment)}
+    chunks = set(await database["large.chunks"].distinct("files_id", session=moment))
     found = [f"file {file} is not there, and a body points to it" for file in used - files]
     found += [f"chunks of {file} belong to no file" for file in chunks - files]
     return found
