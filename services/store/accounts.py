@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from services.store import target
+from services.store.listeners import Listeners
 from services.store.mailbox import Mailbox, NotNow, NotThere, Person
 from services.store.passwords import Passwords
-from services.store.target import HIDDEN, Listeners
 from services.store.user import NewUser, UserChange, UserRefused, check_mode, same_password
-from shared import logs
+from shared import logs, target
 from shared.announcer import Announcer
 from shared.letter import Mode
 from shared.mailbox.admins import Admins
@@ -24,6 +23,7 @@ from shared.mailbox.letters import Letters
 from shared.mailbox.users import Target, User, Users
 from shared.sealing import Seal
 from shared.settings import PREFIX, SettingsError, Store, secret_key
+from shared.target import HIDDEN
 
 log = logs.get("accounts")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.store import target
+from shared import target
 from shared.letter import Mode
 
 Tls = Literal["none", "opportunistic", "required", "verified"]

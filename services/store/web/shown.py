@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from services.store import target
 from services.store.user import Pop3Delete, Tls
+from shared import target
 from shared.letter import UNFINISHED, Mode, State
 from shared.mailbox.letters import Letter
 from shared.mailbox.users import User

@@ -6,8 +6,7 @@ percent-encoded. The session is plain or upgraded by STARTTLS, so port 465 is re
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 DEFAULT_PORT = 25
@@ -18,13 +17,11 @@ HIDDEN = "***"
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LONGEST = 2000
 _LONGEST_HOST = 253
 # What may stand unescaped in a login that is printed.
 _PLAIN = "!$&'()*+,;=~"
-_LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
 class TargetRefused(ValueError):
@@ -38,12 +35,16 @@ class TargetServer:
     host: str
     port: int = DEFAULT_PORT
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         """How the destination is called everywhere: `host:port`, IPv6 in brackets."""
         return named(self.host, self.port)
+
+    def __str__(self) -> str:
+        """As it is shown where settings are listed and logged."""
+        return printed(self.host, self.port, self.username, has_password=self.password is not None)
 
 
 def parse(text: str) -> TargetServer:
@@ -57,7 +58,7 @@ def parse(text: str) -> TargetServer:
         raise TargetRefused("a target server has no spaces or control characters; in a password write a space as %20")
     login, at, place = text.rpartition("@")
     username, password = _login(login) if at else (None, None)
-    host, port = _host_and_port(place)
+    host, port = host_and_port(place)
     return TargetServer(host, port, username, password)
 
 
@@ -92,7 +93,8 @@ def _unescaped(text: str) -> str:
     return plain
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def host_and_port(text: str) -> tuple[str, int]:
+    """A place without a login. Raises TargetRefused."""
     if text.startswith("["):
         inside, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -149,39 +151,3 @@ def _ipv4(text: str) -> str:
         return str(ipaddress.IPv4Address(text))
     except ValueError:
         raise TargetRefused("the target server's host is no valid IPv4 address") from None
-
-
-class Listeners:
-    """Our own SMTP listeners: a target there would send each letter round for ever.
-
-    Compared by literal addresses and the names of this machine; no name is looked up, so a name elsewhere that leads
-    here shows by its loop of Received headers only.
-    """
-
-    def __init__(self, own: str, hostname: str) -> None:
-        """`own` is host:port[,host:port]. Raises TargetRefused."""
-        self._names = {*_LOCAL_NAMES, hostname.lower().removesuffix(".")}
-        self._places = [_host_and_port(place.strip()) for place in own.split(",") if place.strip()]
-
-    def include(self, host: str, port: int) -> bool:
-        """Whether `host` and `port` are one of ours."""
-        return any(port == own_port and self._same(host, own) for own, own_port in self._places)
-
-    def _same(self, host: str, own: str) -> bool:
-        return host == own or (self._is_here(host) and self._is_here(own))
-
-    def _is_here(self, host: str) -> bool:
-        if host in self._names or host.endswith(".localhost"):
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(one.is_loopback or one.is_unspecified for one in _readings(address))
-
-
-def _readings(address: _Address) -> Iterable[_Address]:
-    """The address, and the IPv4 address that it may wrap."""
-    yield address
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
