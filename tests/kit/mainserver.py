@@ -2,41 +2,25 @@
 
 A temper is a coroutine that is asked at each stage of a session what to say instead of the usual. It may answer, wait
 for ever, or raise `Dropped`. What was said 250 to, or kept before the line was dropped, is in `taken`.
+
+What a temper cannot say, a manner can: it has the whole connection in its hands (tests/kit/misbehaviours.py has many).
 """
 
 import asyncio
-import contextlib
-import re
+import socket
 import ssl
-import time
-from base64 import b64decode
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.kit.session import Dropped as Dropped
+from tests.kit.session import Manner, Session, Taken
+from tests.kit.session import Temper as Temper
+
 LOOPBACK = "127.0.0.1"
 LIMIT = 128 * 1024 * 1024
-_ID = re.compile(rb"\sid\s+([0-9A-HJKMNP-TV-Z]{26})\b")
-_PATH = re.compile(rb":\s*<([^>]*)>")
-
-# Asked with the stage (CONNECT, EHLO, MAIL, RCPT, DATA, DOT, KEPT ...) and what the client said there; None: the usual.
-Temper = Callable[[str, bytes], Awaitable[bytes | None]]
-
-
-class Dropped(Exception):
-    """Close the connection without a word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One letter that the server has."""
-
-    receipt_id: str
-    sender: str
-    recipients: tuple[str, ...]
-    raw: bytes
-    at: float
+# Enough to fill the queue of a listening socket that nobody accepts from.
+FILLERS = 4
 
 
 async def plain(_stage: str, _said: bytes) -> bytes | None:
@@ -148,26 +132,70 @@ class MainServer:
     port: int = 0
     tls: ssl.SSLContext | None = None
     login: tuple[str, str] | None = None
+    # How it plays every connection; None: as usual. `misdeeds` counts what it did that was not usual.
+    manner: Manner | None = None
+    misdeeds: int = 0
     taken: list[Taken] = field(default_factory=list)
     connections: int = 0
     transactions: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _sessions: set[asyncio.Task[None]] = field(default_factory=set)
+    # What holds the port while nobody serves it.
+    _held: list[socket.socket] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """What a user's target_server says."""
         return f"{LOOPBACK}:{self.port}"
 
+    @property
+    def open_sessions(self) -> int:
+        return len(self._sessions)
+
     async def come_back(self) -> None:
         """Listen; always on the same port."""
+        self._let_go()
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, limit=LIMIT, backlog=1000)
             self.port = self._server.sockets[0].getsockname()[1]
 
+    async def behave(self) -> None:
+        """Be as usual from now on, for the connections that are open, too."""
+        self.manner = None
+        await self.come_back()
+
+    async def refuse(self) -> None:
+        """Refuse every connection, and keep the port: nobody else is given it meanwhile."""
+        await self.go_away()
+        self._hold()
+        self.misdeeds += 1
+
+    async def vanish(self) -> None:
+        """Be a black hole: with nobody to accept and the queue full, Linux drops whoever asks for a connection."""
+        await self.go_away()
+        self._hold().listen(0)
+        for _ in range(FILLERS):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex((LOOPBACK, self.port))
+            self._held.append(filler)
+        self.misdeeds += 1
+
+    def _hold(self) -> socket.socket:
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((LOOPBACK, self.port))
+        self._held.append(holder)
+        return holder
+
+    def _let_go(self) -> None:
+        while self._held:
+            self._held.pop().close()
+
     async def go_away(self) -> None:
         """Close the port, and cut every connection."""
+        self._let_go()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -186,8 +214,9 @@ class MainServer:
     def forget(self) -> None:
         """A new page: plain, and nothing taken yet."""
         self.temper = plain
+        self.manner = None
         self.taken.clear()
-        self.connections = self.transactions = 0
+        self.connections = self.transactions = self.misdeeds = 0
 
     def counts(self) -> Counter[tuple[str, str]]:
         """How often each (receipt id, recipient) was taken."""
@@ -215,126 +244,6 @@ class MainServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.ensure_future(_Session(self, reader, writer).run())
+        task = asyncio.ensure_future(Session(self, reader, writer).run())
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
-
-
-@dataclass(slots=True)
-class _Session:
-    server: MainServer
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    sender: str = ""
-    recipients: list[str] = field(default_factory=list)
-    is_secure: bool = False
-    is_known: bool = False
-
-    async def run(self) -> None:
-        try:
-            await self._say("CONNECT", b"", b"220 main.test ESMTP")
-            while True:
-                line = await self.reader.readuntil(b"\r\n")
-                verb = line[:4].upper().strip().decode("ascii", "replace")
-                await self._command(verb, line.rstrip(b"\r\n"))
-        except (Dropped, asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            with contextlib.suppress(Exception):
-                self.writer.transport.abort()
-
-    async def _say(self, stage: str, said: bytes, usual: bytes) -> bool:
-        """Answer as the temper wants; whether it was the usual."""
-        other = await self.server.temper(stage, said)
-        self.writer.write((usual if other is None else other) + b"\r\n")
-        return other is None
-
-    async def _command(self, verb: str, line: bytes) -> None:
-        match verb:
-            case "EHLO" | "HELO":
-                await self._say(verb, line, self._capabilities())
-            case "MAIL":
-                await self._mail(line)
-            case "RCPT":
-                if await self._say("RCPT", line, b"250 2.1.5 Ok"):
-                    self.recipients.append(_path(line))
-            case "DATA":
-                await self._data(line)
-            case "QUIT":
-                await self._say("QUIT", line, b"221 2.0.0 Bye")
-                await self.writer.drain()
-                raise Dropped
-            case "STAR" if self.server.tls is not None:
-                await self._start_tls(line)
-            case "AUTH":
-                await self._authenticate(line)
-            case "RSET" | "NOOP":
-                self.recipients.clear()
-                await self._say(verb, line, b"250 2.0.0 Ok")
-            case _:
-                self.writer.write(b"502 5.5.1 Not known\r\n")
-
-    def _capabilities(self) -> bytes:
-        words = [b"main.test", b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"SIZE 0", b"ENHANCEDSTATUSCODES"]
-        if self.server.tls is not None and not self.is_secure:
-            words.append(b"STARTTLS")
-        if self.server.login is not None:
-            words.append(b"AUTH PLAIN")
-        return b"\r\n".join(b"250-" + word for word in words[:-1]) + b"\r\n250 " + words[-1]
-
-    async def _mail(self, line: bytes) -> None:
-        self.server.transactions += 1
-        self.server.changed.set()
-        if self.server.login is not None and not self.is_known:
-            self.writer.write(b"530 5.7.0 Authentication required\r\n")
-            return
-        self.sender = _path(line)
-        self.recipients.clear()
-        await self._say("MAIL", line, b"250 2.1.0 Ok")
-
-    async def _data(self, line: bytes) -> None:
-        if not self.recipients:
-            self.writer.write(b"503 5.5.1 No recipients\r\n")
-            return
-        if not await self._say("DATA", line, b"354 Go on"):
-            return
-        await self.server.temper("BODY", b"")
-        raw = await self._letter()
-        refusal = await self.server.temper("DOT", raw)
-        if refusal is not None:
-            self.writer.write(refusal + b"\r\n")
-            return
-        self._keep(raw)
-        await self._say("KEPT", raw, b"250 2.0.0 Ok: kept")
-
-    async def _letter(self) -> bytes:
-        """The letter up to the lone dot, the doubled dots undone (RFC 5321 4.5.2)."""
-        data = await self.reader.readexactly(3)
-        if b"\r" not in data:
-            data += await self.reader.readuntil(b"\r\n.\r\n")
-        while not (b"\r\n" + data).endswith(b"\r\n.\r\n"):
-            data += await self.reader.readuntil(b".\r\n")
-        data = data[:-3]
-        return (data[1:] if data.startswith(b".") else data).replace(b"\r\n..", b"\r\n.")
-
-    def _keep(self, raw: bytes) -> None:
-        found = _ID.search(raw, 0, 2000)
-        receipt_id = found[1].decode() if found else ""
-        self.server.taken.append(Taken(receipt_id, self.sender, tuple(self.recipients), raw, time.time()))
-        self.server.changed.set()
-
-    async def _start_tls(self, line: bytes) -> None:
-        if await self._say("STARTTLS", line, b"220 2.0.0 Go on") and self.server.tls is not None:
-            await self.writer.start_tls(self.server.tls)
-            self.is_secure = True
-
-    async def _authenticate(self, line: bytes) -> None:
-        given = b64decode(line.split(b" ")[-1]).decode().split("\0")[1:]
-        self.is_known = tuple(given) == self.server.login
-        usual = b"235 2.7.0 Welcome" if self.is_known else b"535 5.7.8 No"
-        await self._say("AUTH", line, usual)
-
-
-def _path(line: bytes) -> str:
-    found = _PATH.search(line)
-    return found[1].decode("utf-8", "replace").lower() if found else ""
