@@ -16,12 +16,17 @@ from shared.letter import MOVES, UNKNOWN_RESULTS_TO_PARK, State
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.letters import Letter
 from shared.mailbox.marks import marking
+from shared.mailbox.notices import owed
 
 # How many tries are written down in the letter.
 HISTORY = 50
 
 _CLAIMED_FIELDS = dict.fromkeys(
-    ("receipt_id", "address", "folder", "partition", "sender", "size", "mode", "received_at", "forward", "removals"), 1
+    (
+        *("receipt_id", "address", "folder", "partition", "sender", "size", "mode", "received_at", "forward"),
+        *("removals", "notice"),
+    ),
+    1,
 )
 
 
@@ -111,7 +116,7 @@ class Claims:
                     "forward.last": {"code": reply["code"], "text": reply["text"], "at": now},
                     "copy_due": now,
                 },
-                "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": ""},
+                "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": "", "notice_due": ""},
             },
         )
 
@@ -167,6 +172,7 @@ class Claims:
             "forward.due": now,
             "forward.attempts": 0,
             "forward.unknown": 0,
+            "notice_due": "$$REMOVE",
             **marking("stored", arming, now, {"cause": "rearmed"}),
         }
         query = {"_id": letter_id, "forward.state": State.PARKED, "binned": {"$exists": False}}
@@ -209,7 +215,7 @@ def _write_delivered(tried: Tried, now: datetime, attempt: dict[str, Any]) -> Up
                 # Consumed when the pruner takes the copy away; until then it shows that one is due (rule 10).
                 "copy_due": now,
             },
-            "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": ""},
+            "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": "", "notice_due": ""},
             "$push": {"forward.history": {"$each": [attempt], "$slice": -HISTORY}},
         },
     )
@@ -233,6 +239,7 @@ def _failed(
         **marking(
             "forwarded", "$forward.arming", now, {"code": reply.code, "text": {"$literal": reply.text}}, when=parks
         ),
+        **owed(parks, now),
     }
 
 

@@ -21,6 +21,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _partial(["copy_due"], "copy_due"),
         # Moves that no event has told yet.
         _partial(["unannounced_since"], "unannounced_since"),
+        # Senders that are to be told of a failure, by partition, the longest parked first.
+        _partial(["partition", "notice_due"], "notice_due"),
         # The bin, by expiry.
         _partial(["binned.expires_at"], "binned.expires_at"),
         # Gravestones, to be taken away once their record cannot come again; and those that still hold a body.

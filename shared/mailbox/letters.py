@@ -2,10 +2,12 @@
 
     {_id, receipt_id, address, partition, offset, folder, mode, size, received_at, sender, spam, flags, removals,
      forward: {state, arming, armed_at, destination, due, attempts, unknown, last, history, claim, wish, forwarded_at},
-     binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, uid}
+     binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, uid, notice_due,
+     notice: {recipient, of}}
 
 `forward.due` is there only while the letter waits, `forward.claim` only while it is in flight, `binned` only in the
-bin: partial indexes stand on that. A purged letter leaves {_id, gone}, so that its record cannot bring it back.
+bin, `notice_due` only while parked: partial indexes stand on that. A purged letter leaves {_id, gone}, so that its
+record cannot bring it back.
 """
 
 from collections.abc import Sequence

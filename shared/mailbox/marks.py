@@ -23,6 +23,11 @@ def marking(kind: str, number: Any, now: datetime, fields: dict[str, Any], *, wh
     }
 
 
+def marked(kind: str, number: int, now: datetime, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a new letter that is put in with a mark."""
+    return {"unannounced": [{"kind": kind, "number": number, "at": now, "fields": fields}], "unannounced_since": now}
+
+
 class Marks:
     """The marks on letters."""
 

@@ -156,6 +156,7 @@ def _deleted(reason: str, now: datetime, expires_at: datetime, rule_id: str | No
         "forward.due": {"$cond": [cancels, "$$REMOVE", "$forward.due"]},
         "forward.wish": {"$cond": [{"$eq": ["$forward.state", State.IN_FLIGHT]}, True, "$$REMOVE"]},
         "copy_due": "$$REMOVE",
+        "notice_due": "$$REMOVE",
         **marking("deleted", number, now, told),
     }
 

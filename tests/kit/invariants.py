@@ -66,6 +66,8 @@ def _letter_faults(letter: dict[str, Any]) -> Iterator[str]:
         "arming": (forward["arming"] > 0) != (state != State.NONE),
         "attempts": forward["attempts"] < 0 or (state == State.IN_FLIGHT and forward["attempts"] < 1),
         "copy_due": "copy_due" in letter and state != State.FORWARDED,
+        "notice_due": "notice_due" in letter and (state != State.PARKED or "binned" in letter or not letter["sender"]),
+        "notice": "notice" in letter and (letter["sender"] or letter["folder"] or "notice_due" in letter),
         "unannounced": bool(letter.get("unannounced")) != ("unannounced_since" in letter),
         "binned": "binned" in letter and set(letter["binned"]) != {"reason", "at", "expires_at", "forward_was"},
         "removals": "binned" in letter and letter["removals"] < 1,

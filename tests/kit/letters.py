@@ -13,6 +13,7 @@ from shared.mailbox.claims import Claims, Reply, Tried
 from shared.mailbox.connect import Database
 from shared.mailbox.letters import Letter, Letters, new_letter
 from shared.mailbox.marks import Marks
+from shared.mailbox.notices import Notices
 from shared.mailbox.removal import Removal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -70,6 +71,10 @@ class Room:
     @property
     def marks(self) -> Marks:
         return Marks(self.database)
+
+    @property
+    def notices(self) -> Notices:
+        return Notices(self.database)
 
     async def put(self, *letters: Letter, raw: bytes = b"raw\n") -> list[str]:
         """Letters with their bodies, as intake leaves them; returns their ids."""
