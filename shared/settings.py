@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.target import HIDDEN, TargetServer, parse
 
 PREFIX = "UNDERSTUDY_"
 MIB = 1024 * 1024
@@ -25,6 +27,16 @@ Seconds = Annotated[float, Field(gt=0)]
 
 class SettingsError(Exception):
     """A setting is unknown or has a value that cannot serve. The text is one line for each."""
+
+
+def _relay(value: object) -> object:
+    """A server as a target server is written. Raises ValueError, with what to write instead."""
+    if not isinstance(value, str):
+        return value
+    server = parse(value)
+    if server.password == HIDDEN:
+        raise ValueError(f"{HIDDEN} stands for a password that is not shown: write the password itself")
+    return server
 
 
 class Common(BaseSettings):
@@ -119,6 +131,10 @@ class Forwarder(Common):
     final_dot_seconds: Seconds = Field(600.0, description="answer to the final dot; RFC 5321 4.5.3.2.6")
     idle_connection_seconds: Seconds = Field(5.0, description="before an unused connection is closed")
     letters_per_connection: int = Field(100, ge=1, description="before a connection is closed and made again")
+    notice_relay: Annotated[TargetServer | None, NoDecode, BeforeValidator(_relay)] = Field(
+        None,
+        description="[user:password@]host[:port] that takes notices of failure to senders; none: parked letters only",
+    )
 
 
 class Pruner(Common):

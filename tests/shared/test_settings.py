@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import SCHEMAS, Forwarder, Ingest, SettingsError, Store, load, secret_key, shown
+from shared.target import TargetServer
 
 
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +51,23 @@ def test_secrets_are_hidden_where_settings_are_shown(monkeypatch: pytest.MonkeyP
     text = repr(shown(load(Store)))
     assert "not to be seen" not in text
     assert "hush" not in text
+
+
+def test_the_relay_for_notices_is_written_as_a_target_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(Forwarder).notice_relay is None
+    monkeypatch.setenv("UNDERSTUDY_NOTICE_RELAY", "user:hush@relay.example.test:587")
+    settings = load(Forwarder)
+    assert settings.notice_relay == TargetServer("relay.example.test", 587, "user", "hush")
+    assert shown(settings)["notice_relay"] == "user:***@relay.example.test:587"
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["relay:465", "relay one", "user:***@relay", "smtp://relay", "[::1", "user@relay"])
+def test_a_relay_that_cannot_serve_is_refused_without_its_password(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_NOTICE_RELAY", value)
+    with pytest.raises(SettingsError, match="UNDERSTUDY_NOTICE_RELAY: ") as refused:
+        load(Forwarder)
+    assert value not in str(refused.value)
 
 
 @pytest.mark.parametrize("service", SCHEMAS)
