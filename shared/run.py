@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from shared import failpoints, logs
+from shared.niceness import step_behind
 from shared.settings import Common, SettingsError, shown
 
 Main = Callable[[asyncio.Event], Awaitable[None]]
@@ -20,7 +21,7 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
 
     `main` bounds its own shutdown. Exit code 0; 1 after an error, which is logged.
     """
-    os.nice(settings.nice)
+    step_behind(settings.nice)
     logs.configure(service, settings.log_format, settings.log_level)
     failpoints.arm(settings.failpoints)
     try:

@@ -14,11 +14,14 @@ from pymongo.errors import OperationFailure, PyMongoError
 from deploy.local.errors import CannotStart
 from deploy.local.ports import LOOPBACK
 from deploy.local.server import Server
+from shared.niceness import behind
 
 REPLICA_SET = "rs0"
 # mongod would take half of the machine.
 CACHE_GIGABYTES = 1.0
 OPLOG_MEGABYTES = 1024
+# It works for the services behind ingest, and steps behind with them: only Kafka is needed to accept a letter.
+NICENESS = 10
 INSTEAD = "or name a running MongoDB replica set with UNDERSTUDY_MONGODB_URL"
 
 # https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
@@ -43,6 +46,9 @@ class Mongod(Server):
 
     def command(self) -> list[str]:
         """mongod in the foreground, its log on its output."""
+        return behind(NICENESS, self._command())
+
+    def _command(self) -> list[str]:
         return [
             str(_program()),
             f"--dbpath={self.folder / 'db'}",
