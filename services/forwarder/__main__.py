@@ -13,6 +13,7 @@ from services.forwarder.lane import Desk
 from services.forwarder.lease import Lease, Watch
 from services.forwarder.load import Loader
 from services.forwarder.measure import Measure
+from services.forwarder.notify import Notify
 from services.forwarder.plan import Plan
 from services.forwarder.reconcile import Reconcile
 from services.forwarder.record import Record
@@ -28,6 +29,7 @@ from shared.mailbox.destinations import Destinations
 from shared.mailbox.forwarders import Forwarders
 from shared.mailbox.letters import Letters
 from shared.mailbox.marks import Marks
+from shared.mailbox.notices import Notices
 from shared.mailbox.positions import Positions
 from shared.mailbox.removal import Removal
 from shared.mailbox.users import Users
@@ -60,7 +62,7 @@ def assemble(settings: Forwarder, database: Database, producer: Producer, clock:
     plan, held = Plan(settings.plan_letters), set[str]()
     lease = Lease(forwarders, settings.forwarder_lease_seconds)
     record = Record(claims, producer, announcer, clock, held)
-    loader = Loader(users, Bodies(database), Seal(secret_key(settings)))
+    loader = Loader(users, Bodies(database), Seal(secret_key(settings)), settings.notice_relay)
     dispatch = Dispatch(Desk(settings, plan, claims, destinations, loader, lease, record, clock, held))
     follow = Follow(settings, Positions(database), plan, dispatch)
     consumer: Consumer[Told] = Consumer(
@@ -79,6 +81,10 @@ def assemble(settings: Forwarder, database: Database, producer: Producer, clock:
     measure = Measure(destinations, follow, plan, dispatch, clock)
     backlog = Backlog(settings, destinations, users, plan, follow, dispatch, clock)
     parts: list[Part] = [consumer.run, backlog.run, watch.run, reconcile.run, measure.run, clock.keep, announcer.run]
+    if settings.notice_relay is not None:
+        bodies, notices, relay = Bodies(database), Notices(database), settings.notice_relay
+        notify = Notify(settings, relay, notices, bodies, announcer, clock, lambda: follow.partitions)
+        parts.append(notify.run)
     return Assembly(consumer, dispatch, record, lease, parts)
 
 

@@ -10,8 +10,12 @@ from shared.mailbox.bodies import Bodies
 from shared.mailbox.letters import Letter
 from shared.mailbox.users import User, Users
 from shared.sealing import Seal, SealBroken
+from shared.target import TargetServer
 
 log = logs.get("load")
+
+NO_TARGET = "the user has no target server any more"
+NO_RELAY = "NOTICE_RELAY, where notices go, is not set any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,13 @@ class Loaded:
 
 
 class Loader:
-    """Reads what a batch of claimed letters needs, in two round trips."""
+    """Reads what a batch of claimed letters needs, in two round trips. Notices go to `relay`, if there is one."""
 
-    def __init__(self, users: Users, bodies: Bodies, seal: Seal) -> None:
+    def __init__(self, users: Users, bodies: Bodies, seal: Seal, relay: TargetServer | None) -> None:
         self._users = users
         self._bodies = bodies
         self._seal = seal
+        self._relay = relay
 
     async def load(self, letters: Sequence[Letter], destination: str, token: str, by: str) -> Loaded:
         """The target is that of the user now, not of the day of arrival (design rule 12). Raises MailboxUnavailable."""
@@ -53,10 +58,11 @@ class Loader:
         loaded = Loaded([], [], [])
         for letter in letters:
             user, content = users.get(letter["address"]), bodies.get(letter["receipt_id"])
-            if user is None or user.target is None or user.target_address is None:
-                loaded.unsendable.append((letter, "the user has no target server any more", True))
-            elif user.target.name != destination:
-                loaded.misfiled.append((letter, user.target.name))
+            name = self._destination(letter, user)
+            if name is None:
+                loaded.unsendable.append((letter, NO_RELAY if "notice" in letter else NO_TARGET, True))
+            elif name != destination:
+                loaded.misfiled.append((letter, name))
             elif content is None:
                 log.error("body_missing", letter_id=letter["_id"])
                 loaded.unsendable.append((letter, "its body is missing", False))
@@ -64,21 +70,34 @@ class Loader:
                 self._add(loaded, letter, user, content, token, by)
         return loaded
 
-    def _add(self, loaded: Loaded, letter: Letter, user: User, content: bytes, token: str, by: str) -> None:
+    def _destination(self, letter: Letter, user: User | None) -> str | None:
+        """Where it goes now; None: nowhere."""
+        if "notice" in letter:
+            return self._relay.name if self._relay is not None else None
+        if user is None or user.target is None or user.target_address is None:
+            return None
+        return user.target.name
+
+    def _add(self, loaded: Loaded, letter: Letter, user: User | None, content: bytes, token: str, by: str) -> None:
         forward = letter["forward"]
         try:
-            route = self._route(user)
+            route, envelope = self._way(letter, user, content)
         except SealBroken:
-            log.error("target_password_unreadable", address=user.address)
+            log.error("target_password_unreadable", address=letter["address"])
             loaded.unsendable.append((letter, "the target server's password cannot be opened with our key", False))
             return
-        envelope = Envelope(letter["sender"], user.target_address or "", content)
         armed_at, partition = forward["armed_at"], letter["partition"]
         loaded.jobs.append(Job(letter["_id"], forward["arming"], token, by, armed_at, route, envelope, partition))
 
-    def _route(self, user: User) -> Route:
-        """Raises SealBroken."""
-        target = user.target
-        assert target is not None  # noqa: S101  (the caller has looked)
+    def _way(self, letter: Letter, user: User | None, content: bytes) -> tuple[Route, Envelope]:
+        """For a letter that has a destination. Raises SealBroken."""
+        if "notice" in letter:
+            relay = self._relay
+            assert relay is not None  # noqa: S101  (the caller has looked)
+            route = Route(relay.host, relay.port, relay.username, relay.password, "opportunistic")
+            return route, Envelope("", letter["notice"]["recipient"], content)
+        target = user.target if user is not None else None
+        assert user is not None and target is not None  # noqa: S101, PT018  (likewise)
         password = self._seal.open(target.password) if target.password is not None else None
-        return Route(target.host, target.port, target.username, password, user.tls)
+        route = Route(target.host, target.port, target.username, password, user.tls)
+        return route, Envelope(letter["sender"], user.target_address or "", content)
