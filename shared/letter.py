@@ -3,7 +3,7 @@
     pending ──claim──> in_flight ──deliver──> forwarded ──(copy removed by the pruner)
        ^  ^               │ defer
        │  └──── deferred <┤
-       │                  └ park ──> parked (readable; a person can re-arm it)
+       │                  └ park, expire ──> parked (readable; a person can re-arm it)
        └─ rearm ── cancelled <── delete (from pending, deferred or parked only)
 
 A delete that meets in_flight cannot cancel: it leaves a wish, and whatever ends the claim but a 250 then ends in
@@ -48,6 +48,8 @@ MOVES: dict[str, Move] = {
     "park": Move((S.IN_FLIGHT,), S.PARKED, wished=S.CANCELLED),
     # The claim is returned untried: a letter never tried is pending again, any other deferred.
     "give_back": Move((S.IN_FLIGHT,), S.DEFERRED, wished=S.CANCELLED),
+    # Its lifetime is over, and its destination takes nothing that could end it by a try.
+    "expire": Move((S.PENDING, S.DEFERRED), S.PARKED),
     "delete": Move((S.PENDING, S.DEFERRED, S.PARKED), S.CANCELLED),
     "rearm": Move((S.PARKED, S.CANCELLED, S.FORWARDED), S.PENDING),
 }

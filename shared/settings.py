@@ -116,7 +116,14 @@ class Forwarder(Common):
     forwarder_connections: int = Field(20, ge=1, description="connections of one forwarder to one destination")
     destination_connections: int = Field(20, ge=1, description="connections to one destination over all forwarders")
     forwarder_lease_seconds: Seconds = Field(60.0, description="silence after which others take over its claims")
-    retry_seconds: Seconds = Field(5.0, description="wait before a deferred letter's next try")
+    retry_seconds: Seconds = Field(
+        300.0, description="wait before a deferred letter's next try; later ones wait 2, 3, 6 and 12 times as long"
+    )
+    probe_seconds: Seconds = Field(5.0, description="between two looks whether a destination that is down answers")
+    breaker_test_seconds: Seconds = Field(
+        900.0, description="between two letters that test a destination, or a login, that refuses everything"
+    )
+    believe_seconds: float = Field(900.0, ge=0, description="how long after a first 5xx a second one parks a letter")
     lifetime_days: float = Field(30, gt=0, description="since the letter was armed; past it, parked")
     backlog_scan: bool = Field(True, description="look in the database for what events did not bring")
     backlog_seconds: Seconds = Field(1.0, description="between two looks")

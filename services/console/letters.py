@@ -2,7 +2,7 @@
 
 import base64
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -89,12 +89,24 @@ def delete(
         show.line(f"in the bin; forward: {answer['forward']}")
 
 
-@app.command(epilog="Example: understudy letter forward-now 01JABCDEFGHJKMNPQRSTVWXYZ0-ABCDEFGHIJKLMNOP")
-def forward_now(letter_id: LetterId, as_json: AsJson = False) -> None:
-    """Try a waiting letter now; arm a parked one again."""
+@app.command(epilog="Example: understudy letter forward-now --user ann@example.test --parked")
+def forward_now(
+    letter_ids: Annotated[list[str] | None, typer.Argument(help="ids of letters")] = None,
+    user: Annotated[str | None, typer.Option(help="all letters of this user that wait")] = None,
+    parked: Annotated[bool, typer.Option("--parked", help="with --user: arm parked letters again, too")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try waiting letters now; arm parked ones again."""
+    if bool(letter_ids) == bool(user):
+        raise typer.BadParameter("give ids of letters, or --user")
     with Client() as client:
-        letter: dict[str, Any] = client.call("POST", path("letters", letter_id, "forward-now"))
+        if user:
+            answer = client.call("POST", path("users", user, "forward-now"), params={"parked": parked})
+            show.as_json(answer) if as_json else show.line(f"{answer['letters']} letters are due now")
+            return
+        letters = [client.call("POST", path("letters", one, "forward-now")) for one in letter_ids or []]
     if as_json:
-        show.as_json(letter)
-    else:
-        show.line(f"forward: {letter['forward']['state']}, to {letter['forward']['destination']}")
+        show.as_json(letters[0] if len(letters) == 1 else letters)
+        return
+    for letter in letters:
+        show.line(f"{letter['id']}: {letter['forward']['state']}, to {letter['forward']['destination']}")

@@ -29,8 +29,9 @@ class Courier:
                 await self._carry(job)
         finally:
             self._lane.courier_left(self._route)
-            if self._session is not None:
-                await self._session.quit()
+            session = self._forget_session()
+            if session is not None:
+                await session.quit()
 
     async def _carry(self, job: Job) -> None:
         began = time.monotonic()
@@ -44,11 +45,10 @@ class Courier:
             log.exception("courier_failed", letter_id=job.letter_id)
             self._drop_session()
             answer = Answer("dot", 0, "internal error", dot_sent=True)
+        if self._session is not None and not self._session.usable:
+            # Not counted as a session that works when this answer is weighed.
+            self._drop_session()
         self._lane.tried(job, answer, time.monotonic() - began)
-        if answer.session_failed:
-            self._lane.failed(answer)
-        else:
-            self._lane.stood(answer)
 
     async def _send(self, job: Job) -> Answer:
         """Raises LeaseStale."""
@@ -74,6 +74,7 @@ class Courier:
     async def _on_session(self, job: Job, may_send: MaySend) -> Answer:
         if self._session is None:
             self._session = await Session.open(self._route, self._settings)
+            self._lane.sessions += 1
         return await self._session.send(job.envelope, may_send)
 
     async def _leave_worn_session(self) -> None:
@@ -83,10 +84,15 @@ class Courier:
         if not session.usable:
             self._drop_session()
         elif session.letters_sent >= self._settings.letters_per_connection:
-            self._session = None
+            self._forget_session()
             await session.quit()
 
     def _drop_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        session = self._forget_session()
+        if session is not None:
+            session.close()
+
+    def _forget_session(self) -> Session | None:
+        session, self._session = self._session, None
+        self._lane.sessions -= session is not None
+        return session

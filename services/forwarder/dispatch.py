@@ -8,6 +8,7 @@ from services.forwarder.courier import Courier
 from services.forwarder.lane import Desk, Lane
 from services.forwarder.relay import Route
 from shared import logs
+from shared.destination import Destination, Health, Signal
 
 log = logs.get("dispatch")
 
@@ -45,9 +46,24 @@ class Dispatch:
         for destination in self._desk.plan.destinations():
             self.wake(destination)
 
-    def held(self) -> frozenset[str]:
-        """Destinations that did not answer a moment ago: nothing is to be looked up for them."""
-        return frozenset(name for name, opened in self._lanes.items() if opened.lane.held)
+    def health_changed(self, before: Destination, after: Destination) -> None:
+        """What the board has learned of a destination."""
+        if not after.flows:
+            # Found again when it can be sent; until then it would take the room of what can.
+            self._desk.plan.forget(after.name)
+        opened = self._lanes.get(after.name)
+        if opened is not None:
+            opened.lane.health_changed(before.health, after.health)
+
+    def drained(self, destination: str) -> None:
+        """Nothing that is due waits for it in the database; what is in hand ends by itself."""
+        opened, board = self._lanes.get(destination), self._desk.board
+        if opened is not None and not opened.lane.idle:
+            return
+        if opened is not None:
+            opened.lane.drained()
+        if board.of(destination).health is Health.RECOVERING and board.is_keeper(destination):
+            board.signal(destination, Signal.FLOWING, "nothing is left to send")
 
     def give_back_waiting(self) -> None:
         """All that no courier has in hand, for our claims are not ours any more."""
@@ -57,9 +73,13 @@ class Dispatch:
     def put_away_idle(self) -> None:
         """Lanes cost little, but a thousand destinations come and go."""
         for name, opened in list(self._lanes.items()):
-            if opened.lane.idle and not opened.lane.held:
+            if opened.lane.may_be_put_away:
                 opened.task.cancel()
                 del self._lanes[name]
+
+    def sessions(self) -> dict[str, int]:
+        """Open connections by destination."""
+        return {name: opened.lane.sessions for name, opened in self._lanes.items() if opened.lane.sessions}
 
     @property
     def in_hand(self) -> int:

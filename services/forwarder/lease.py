@@ -31,6 +31,8 @@ class Lease:
 
     def __init__(self, forwarders: Forwarders, lease_seconds: float) -> None:
         self._forwarders = forwarders
+        # Told with each beat: connections open from here, by destination.
+        self.connections: Callable[[], dict[str, int]] = dict
         self._lease_seconds = lease_seconds
         self._last_beat = float("-inf")
         self.forwarder = ""
@@ -68,7 +70,7 @@ class Lease:
 
     async def _beat(self) -> None:
         before = time.monotonic()
-        await self._forwarders.beat(self.forwarder)
+        await self._forwarders.beat(self.forwarder, self.connections())
         self._last_beat = before
 
     async def end(self) -> None:

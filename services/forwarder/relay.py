@@ -1,7 +1,8 @@
 """One SMTP session with a main server. The only user of aiosmtplib.
 
-The library connects, upgrades and authenticates; the transaction itself is written here on its protocol, because its
-`sendmail` rewrites line ends (not the same bytes), normalises twice, and blocks the loop for large letters.
+The library connects, greets, upgrades and authenticates. The letters go over a wire of our own on its transport: the
+library drops replies that arrive when none is awaited, so it cannot pipeline; its `sendmail` rewrites line ends (not
+the same bytes), normalises twice, and blocks the loop for large letters.
 """
 
 import asyncio
@@ -9,47 +10,54 @@ import contextlib
 import functools
 import socket
 import ssl
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 import aiosmtplib
 from aiosmtplib import SMTPResponse
-from aiosmtplib.protocol import SMTPProtocol
 
+from services.forwarder.client import Client, greeting_name, xclient
+from services.forwarder.handover import (
+    Announced,
+    ChunkingRefused,
+    Envelope,
+    Handover,
+    LeaseStale,
+    MaySend,
+)
 from services.forwarder.outcome import Answer
-from shared.failpoints import failpoint
+from services.forwarder.reply import MOST_TEXT
+from services.forwarder.wire import LineBroken, Wire, transport_of
+from shared import logs
 from shared.settings import Forwarder
 
-# Written to the socket at a time: large letters must not hold the loop, nor memory twice.
-PIECE_BYTES = 256 * 1024
-QUIT_SECONDS = 2.0
-# RFC 5321 4.5.3.1.5 gives a reply line 512 octets; what is kept of an answer in a letter is bounded by us.
-MOST_TEXT = 500
+__all__ = ["Envelope", "LeaseStale", "MaySend", "Route", "Session", "SessionFailed", "probe"]
 
-# Asked right before the final dot: is the claim's lease still fresh?
-MaySend = Callable[[], bool]
+log = logs.get("relay")
+
+QUIT_SECONDS = 2.0
+NOT_PASSED, XCLIENT, XFORWARD = "none", "xclient", "xforward"
+# A probe waits so long after connecting: whoever needs longer for a greeting is not there for anybody.
+PROBE_SECONDS = 20.0
+# Destinations of which it is remembered that they do not know what they announce; the oldest is forgotten first.
+MOST_SHUNNED = 1000
+# A server that refused XCLIENT may have been told since to take it from us.
+XCLIENT_SHUNNED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """Whom to talk to, and how. Letters with the same route share sessions. `tls`: none, opportunistic, required or
-    verified."""
+    verified. `pass_client`: none, xclient or xforward."""
 
     host: str
     port: int
     username: str | None
     password: str | None
     tls: str
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A letter as it goes out: one recipient, line ends CRLF."""
-
-    sender: str
-    recipient: str
-    content: bytes
+    pass_client: str = NOT_PASSED
 
 
 class SessionFailed(Exception):
@@ -60,148 +68,223 @@ class SessionFailed(Exception):
         self.answer = answer
 
 
-class LeaseStale(Exception):
-    """The right to send has lapsed before the final dot: nothing was sent (design rule 5)."""
+class Shunned:
+    """Destinations with which something is not tried, for a while."""
+
+    def __init__(self, most: int, seconds: float = float("inf")) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._until: dict[tuple[str, int], float] = {}
+
+    def add(self, route: Route) -> None:
+        name = (route.host, route.port)
+        self._until.pop(name, None)
+        self._until[name] = time.monotonic() + self._seconds
+        if len(self._until) > self._most:
+            del self._until[next(iter(self._until))]
+
+    def __contains__(self, route: Route) -> bool:
+        return self._until.get((route.host, route.port), 0.0) > time.monotonic()
+
+
+# Of this process: what one session has found out, the next must not have to.
+WITHOUT_BDAT = Shunned(MOST_SHUNNED)
+WITHOUT_XCLIENT = Shunned(MOST_SHUNNED, XCLIENT_SHUNNED_SECONDS)
 
 
 class Session:
     """A session that is ready for MAIL. One letter at a time; never shared between tasks, never opened again."""
 
-    def __init__(self, client: aiosmtplib.SMTP, settings: Forwarder) -> None:
-        self._client = client
+    def __init__(self, route: Route, settings: Forwarder, client: aiosmtplib.SMTP) -> None:
+        self._route = route
         self._settings = settings
-        self.letters_sent = 0
+        # Whom the server takes us for, since XCLIENT; None: for ourselves.
+        self._passed: Client | None = None
+        self._take_over(client)
 
     @classmethod
-    async def open(cls, route: Route, settings: Forwarder) -> "Session":
+    async def open(cls, route: Route, settings: Forwarder) -> Self:
         """Connect, say EHLO, upgrade and authenticate as the route says. Raises SessionFailed."""
-        try:
-            return await cls._open(route, settings, upgrade=route.tls != "none")
-        except SessionFailed as failure:
-            # Opportunistic: a server whose TLS is broken still gets its mail, but never a password in clear.
-            if failure.answer.stage != "starttls" or route.tls != "opportunistic" or route.username is not None:
-                raise
-        return await cls._open(route, settings, upgrade=False)
+        return cls(route, settings, await _connected(route, settings))
 
-    @classmethod
-    async def _open(cls, route: Route, settings: Forwarder, *, upgrade: bool) -> "Session":
-        connected = await _connected_socket(route, settings.connect_seconds)
-        client = aiosmtplib.SMTP(
-            hostname=route.host,
-            local_hostname=settings.hostname,
-            timeout=settings.command_seconds,
-            use_tls=False,
-            start_tls=False,
-            sock=connected,
-            tls_context=_tls_context(route.tls) if upgrade else None,
+    def _take_over(self, client: aiosmtplib.SMTP) -> None:
+        """Letters go over the transport that `client` has made ready. Raises SessionFailed."""
+        route = self._route
+        try:
+            wire = Wire(transport_of(client.transport))
+        except LineBroken as broken:
+            raise SessionFailed(Answer("ehlo", 0, broken.text)) from broken
+        self._client = client
+        self._handover = Handover(
+            wire,
+            Announced.of(client.esmtp_extensions),
+            self._settings,
+            chunking=route not in WITHOUT_BDAT,
+            xforward=route.pass_client == XFORWARD,
         )
-        async with _Stages(client) as stages:
-            await client.connect()
-            stages.now = "ehlo"
-            await _greet(client)
-            if upgrade and (client.supports_extension("starttls") or route.tls != "opportunistic"):
-                stages.now = "starttls"
-                await client.starttls(server_hostname=route.host)
-                stages.now = "ehlo"
-                await _greet(client)
-            if route.username is not None:
-                stages.now = "auth"
-                await client.login(route.username, route.password or "")
-        return cls(client, settings)
 
     @property
     def usable(self) -> bool:
-        return self._client.is_connected
+        return self._handover.is_idle and self._handover.wire.usable
+
+    @property
+    def letters_sent(self) -> int:
+        """Over the present connection."""
+        return self._handover.letters_sent
 
     async def send(self, envelope: Envelope, may_send: MaySend) -> Answer:
         """Hand over one letter. Raises LeaseStale where the right to do so has lapsed; then nothing was sent."""
-        stage = "mail"
         try:
-            for stage, command in self._commands(envelope):
-                seconds = self._settings.data_seconds if stage == "data" else self._settings.command_seconds
-                reply = await self._client.execute_command(*command, timeout=seconds)
-                if reply.code != 354 if stage == "data" else not 200 <= reply.code < 300:
-                    return await self._refused(stage, reply)
-            return await self._content(envelope.content, may_send)
-        except (aiosmtplib.SMTPException, OSError, RuntimeError, ValueError) as error:
-            # uvloop answers a write to a closed transport with RuntimeError.
+            if self._route.pass_client == XCLIENT and self._passed != envelope.client:
+                await self._pass(envelope.client)
+            return await self._send(envelope, may_send)
+        except SessionFailed as failure:
             self.close()
-            return Answer(stage, *_said(error))
-
-    def _commands(self, envelope: Envelope) -> list[tuple[str, list[bytes]]]:
-        """MAIL, RCPT and DATA, with what EHLO announced."""
-        mail = [b"MAIL", b"FROM:<%s>" % envelope.sender.encode()]
-        if self._client.supports_extension("size"):
-            mail.append(b"SIZE=%d" % len(envelope.content))
-        if self._client.supports_extension("8bitmime") and not envelope.content.isascii():
-            mail.append(b"BODY=8BITMIME")
-        if not (envelope.sender + envelope.recipient).isascii():
-            mail.append(b"SMTPUTF8")
-        return [("mail", mail), ("rcpt", [b"RCPT", b"TO:<%s>" % envelope.recipient.encode()]), ("data", [b"DATA"])]
-
-    async def _refused(self, stage: str, reply: SMTPResponse) -> Answer:
-        """The letter was refused: the session goes on unless the server says or the reply means otherwise."""
-        if reply.code == 421 or stage == "data":
+            return failure.answer
+        except BaseException:
             self.close()
-        else:
-            await self._client.rset()
-        return Answer(stage, reply.code, _cut(reply.message))
+            raise
 
-    async def _content(self, content: bytes, may_send: MaySend) -> Answer:
-        protocol = self._client.protocol
-        if protocol is None:
-            return Answer("content", 0, "connection lost")
+    async def _send(self, envelope: Envelope, may_send: MaySend) -> Answer:
         try:
-            async with asyncio.timeout(None) as patience:
-                await self._write_content(protocol, _stuffed(content), patience)
-        except (aiosmtplib.SMTPException, OSError, RuntimeError) as error:
-            self.close()
-            return Answer("content", *_said(error))
-        if not may_send():
-            # Without its final dot the server drops the letter (RFC 5321 4.1.1.4).
-            self.close()
-            raise LeaseStale
-        return await self._final_dot(protocol)
+            return await self._handover.send(envelope, may_send)
+        except ChunkingRefused as refused:
+            # It is no refusal of the letter. What has become of the session nobody knows: the chunk may be read as
+            # commands.
+            log.warning("bdat_unknown", host=self._route.host, port=self._route.port, text=str(refused))
+            WITHOUT_BDAT.add(self._route)
+        await self._open_again()
+        if self._route.pass_client == XCLIENT:
+            await self._pass(envelope.client)
+        return await self._handover.send(envelope, may_send)
 
-    async def _write_content(self, protocol: SMTPProtocol, content: bytes, patience: asyncio.Timeout) -> None:
-        loop = asyncio.get_running_loop()
-        for start in range(0, len(content), PIECE_BYTES):
-            patience.reschedule(loop.time() + self._settings.block_seconds)
-            protocol.write(content[start : start + PIECE_BYTES])
-            await protocol._drain_helper()
+    async def _open_again(self) -> None:
+        """As ourselves. Raises SessionFailed."""
+        self.close()
+        self._passed = None
+        self._take_over(await _connected(self._route, self._settings))
 
-    async def _final_dot(self, protocol: SMTPProtocol) -> Answer:
-        failpoint("forwarder.before_dot")
-        try:
-            protocol._response_pending = True
-            protocol.write(b".\r\n")
-            failpoint("forwarder.after_dot")
-            reply = await protocol.read_response(timeout=self._settings.final_dot_seconds)
-        except (aiosmtplib.SMTPException, OSError, RuntimeError) as error:
-            self.close()
-            return Answer("dot", 0, _said(error)[1], dot_sent=True)
-        self.letters_sent += 1
-        if reply.code == 421:
-            self.close()
-        return Answer("dot", reply.code, _cut(reply.message), dot_sent=True)
+    async def _pass(self, client: Client | None) -> None:
+        """Have the server take us for `client`, if it lets us. Raises SessionFailed."""
+        if self._passed is not None and (client is None or not self._handover.announced.xclient):
+            await self._open_again()
+        if client is None or self._route in WITHOUT_XCLIENT:
+            return
+        command = xclient(client, self._handover.announced.xclient)
+        if not command:
+            return
+        refusal = await self._say_xclient(command, client)
+        if refusal is None:
+            self._passed = client
+            return
+        log.warning("xclient_refused", host=self._route.host, port=self._route.port, text=refusal)
+        WITHOUT_XCLIENT.add(self._route)
+        await self._open_again()
+
+    async def _say_xclient(self, command: bytes, client: Client) -> str | None:
+        """Why it was refused; None: the server has begun anew, and is greeted again. Raises SessionFailed."""
+        smtp = self._client
+        transport = self._handover.wire.release()
+        if smtp.protocol is not None:
+            # The library's own, as it was before we took over.
+            transport.set_protocol(smtp.protocol)
+        async with _Stages(smtp, "ehlo") as stages:
+            if self._handover.needs_reset:
+                await smtp.execute_command(b"RSET")
+            reply = await smtp.execute_command(command)
+            if reply.code != 220:
+                return f"{reply.code} {_cut(reply.message)}"
+            await _greet(smtp, greeting_name(client))
+            await _log_in(smtp, self._route, stages)
+        self._take_over(smtp)
+        return None
 
     async def quit(self) -> None:
         """Say goodbye, briefly: the letters are safe already."""
-        with contextlib.suppress(aiosmtplib.SMTPException, OSError, RuntimeError, TimeoutError):
-            await asyncio.wait_for(self._client.quit(), QUIT_SECONDS)
-        self.close()
+        wire = self._handover.wire
+        if not self.usable:
+            wire.abort()
+            return
+        with contextlib.suppress(LineBroken):
+            wire.write(b"QUIT\r\n", 1)
+            await wire.reply(QUIT_SECONDS)
+        wire.close()
 
     def close(self) -> None:
-        with contextlib.suppress(RuntimeError, OSError):
-            self._client.close()
+        self._handover.wire.abort()
+
+
+async def probe(host: str, port: int, settings: Forwarder) -> Answer:
+    """Whether somebody is there: connect, be greeted, say EHLO and QUIT. Raises SessionFailed."""
+    route = Route(host, port, None, None, "none")
+    stages = ["connect"]
+    try:
+        async with asyncio.timeout(settings.connect_seconds + PROBE_SECONDS):
+            client = await _connected_client(route, settings, upgrade=False)
+            async with _Stages(client) as at:
+                await client.connect()
+                stages[0] = at.now = "ehlo"
+                reply = await _greet(client)
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError, RuntimeError, TimeoutError):
+                await asyncio.wait_for(client.quit(), QUIT_SECONDS)
+            client.close()
+    except TimeoutError:
+        raise SessionFailed(Answer(stages[0], 0, "no answer in time")) from None
+    return Answer("ehlo", reply.code, _cut(reply.message))
+
+
+async def _connected(route: Route, settings: Forwarder) -> aiosmtplib.SMTP:
+    """Greeted, upgraded and let in as the route says. Raises SessionFailed."""
+    try:
+        return await _opened(route, settings, upgrade=route.tls != "none")
+    except SessionFailed as failure:
+        # Opportunistic: a server whose TLS is broken still gets its mail, but never a password in clear.
+        if failure.answer.stage != "starttls" or route.tls != "opportunistic" or route.username is not None:
+            raise
+    return await _opened(route, settings, upgrade=False)
+
+
+async def _connected_client(route: Route, settings: Forwarder, *, upgrade: bool) -> aiosmtplib.SMTP:
+    """On a TCP connection that stands; nothing is said yet. Raises SessionFailed."""
+    connected = await _connected_socket(route.host, route.port, settings.connect_seconds)
+    return aiosmtplib.SMTP(
+        hostname=route.host,
+        local_hostname=settings.hostname,
+        timeout=settings.command_seconds,
+        use_tls=False,
+        start_tls=False,
+        sock=connected,
+        tls_context=_tls_context(route.tls) if upgrade else None,
+    )
+
+
+async def _opened(route: Route, settings: Forwarder, *, upgrade: bool) -> aiosmtplib.SMTP:
+    client = await _connected_client(route, settings, upgrade=upgrade)
+    async with _Stages(client) as stages:
+        await client.connect()
+        stages.now = "ehlo"
+        await _greet(client)
+        if upgrade and (client.supports_extension("starttls") or route.tls != "opportunistic"):
+            stages.now = "starttls"
+            await client.starttls(server_hostname=route.host)
+            stages.now = "ehlo"
+            await _greet(client)
+        await _log_in(client, route, stages)
+    return client
+
+
+async def _log_in(client: aiosmtplib.SMTP, route: Route, stages: "_Stages") -> None:
+    if route.username is not None:
+        stages.now = "auth"
+        await client.login(route.username, route.password or "")
 
 
 class _Stages:
     """Turns whatever goes wrong while a session is made into SessionFailed, with the stage it went wrong in."""
 
-    def __init__(self, client: aiosmtplib.SMTP) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, now: str = "banner") -> None:
         self._client = client
-        self.now = "banner"
+        self.now = now
 
     async def __aenter__(self) -> "_Stages":
         return self
@@ -217,13 +300,13 @@ class _Stages:
             raise SessionFailed(Answer(self.now, *_said(error))) from error
 
 
-async def _connected_socket(route: Route, seconds: float) -> socket.socket:
+async def _connected_socket(host: str, port: int, seconds: float) -> socket.socket:
     """A TCP connection to the first address of the host that takes it. Raises SessionFailed."""
     loop = asyncio.get_running_loop()
     trouble = "no address"
     try:
         async with asyncio.timeout(seconds):
-            found = await loop.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             for family, kind, protocol, _, address in found:
                 connection = socket.socket(family, kind, protocol)
                 connection.setblocking(False)
@@ -245,12 +328,12 @@ async def _connected_socket(route: Route, seconds: float) -> socket.socket:
     raise SessionFailed(Answer("connect", 0, f"cannot connect: {trouble}"))
 
 
-async def _greet(client: aiosmtplib.SMTP) -> None:
-    """EHLO, or HELO where the server knows no better (RFC 5321 3.2)."""
+async def _greet(client: aiosmtplib.SMTP, name: str | None = None) -> SMTPResponse:
+    """EHLO, or HELO where the server knows no better (RFC 5321 section 3.2); as `name` where one is given."""
     try:
-        await client.ehlo()
+        return await client.ehlo(hostname=name)
     except aiosmtplib.SMTPHeloError:
-        await client.helo()
+        return await client.helo(hostname=name)
 
 
 @functools.cache
@@ -261,13 +344,6 @@ def _tls_context(policy: str) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _stuffed(content: bytes) -> bytes:
-    """Dots that begin a line are doubled (RFC 5321 4.5.2). The letter begins with our Received header, never a dot."""
-    if b"\n." in content:
-        content = content.replace(b"\n.", b"\n..")
-    return content if content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def _said(error: Exception) -> tuple[int, str]:

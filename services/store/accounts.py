@@ -133,8 +133,12 @@ class Accounts:
 
     async def _refile(self, before: User, after: User) -> None:
         """What waits, waits for the new target (design rule 12). After the user is written: a sweep finds what a crash
-        between the two left."""
-        if after.target is None or _name(before) == _name(after):
+        between the two left. Another login or policy may be what was missing: then it is tried at once."""
+        if after.target is None:
+            return
+        if _name(before) == _name(after):
+            if (before.target, before.tls) != (after.target, after.tls):
+                await self._destinations.hurry({"address": after.address}, self._clock.now())
             return
         moved = await self._destinations.refile(after.address, after.target.name, self._clock.now())
         log.info("letters_refiled", address=after.address, destination=after.target.name, letters=moved)

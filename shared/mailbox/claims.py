@@ -42,7 +42,8 @@ class Reply:
 class Tried:
     """How one try of one letter ended. `end` is a move of the table: deliver, defer, park or give_back.
 
-    `due` is when it may be tried again; `unknown` says that the main server may have the letter all the same.
+    `due` is when it may be tried again; `unknown` says that the main server may have the letter all the same;
+    `refused` that it said no for good, whether or not that is believed yet.
     """
 
     letter_id: str
@@ -55,6 +56,7 @@ class Tried:
     due: datetime | None = None
     unknown: bool = False
     by: str = ""
+    refused: bool = False
 
 
 class Claims:
@@ -121,11 +123,14 @@ class Claims:
         )
 
     @reaching
-    async def give_back(self, ids: Sequence[str], token: str, now: datetime, *, destination: str | None = None) -> None:
-        """Return letters untried, due now; the attempt is not counted. With `destination`: they wait for that one."""
+    async def give_back(
+        self, ids: Sequence[str], token: str, due: datetime | None = None, *, destination: str | None = None
+    ) -> None:
+        """Return letters untried, due at `due` or, where that is None, at once and in their old place; the attempt is
+        not counted. With `destination`: they wait for that one."""
         fields: dict[str, Any] = {
             "forward.attempts": {"$subtract": ["$forward.attempts", 1]},
-            **_ended(_unwished(State.DEFERRED, pending_if_untried=True), now),
+            **_ended(_unwished(State.DEFERRED, pending_if_untried=True), due or "$received_at"),
         }
         if destination is not None:
             fields["forward.destination"] = destination
@@ -163,20 +168,35 @@ class Claims:
     @reaching
     async def rearm(self, letter_id: str, destination: str, now: datetime) -> Letter | None:
         """Arm a parked letter again: a new arming, tries counted anew. None: it is not parked."""
-        arming = {"$add": ["$forward.arming", 1]}
-        fields = {
-            "forward.state": MOVES["rearm"].end,
-            "forward.arming": arming,
-            "forward.armed_at": now,
-            "forward.destination": destination,
-            "forward.due": now,
-            "forward.attempts": 0,
-            "forward.unknown": 0,
-            "notice_due": "$$REMOVE",
-            **marking("stored", arming, now, {"cause": "rearmed"}),
-        }
+        fields = {**_armed_again(now), "forward.destination": destination}
         query = {"_id": letter_id, "forward.state": State.PARKED, "binned": {"$exists": False}}
         return await self._letters.find_one_and_update(query, [{"$set": fields}], return_document=True)
+
+    @reaching
+    async def rearm_some(self, which: dict[str, Any], now: datetime) -> list[str]:
+        """Arm up to 500 parked letters of `which` again, for the destination that each is filed under; returns the ids
+        of which events are to be told. Empty: there are none left."""
+        query = {**which, "forward.state": State.PARKED, "binned": {"$exists": False}}
+        ids = [document["_id"] async for document in self._letters.find(query, {"_id": 1}).limit(500)]
+        if ids:
+            await self._letters.update_many({"_id": {"$in": ids}, **query}, [{"$set": _armed_again(now)}])
+        return ids
+
+
+def _armed_again(now: datetime) -> dict[str, Any]:
+    """Fields for a `$set` stage: a new arming, tries counted anew."""
+    arming = {"$add": ["$forward.arming", 1]}
+    return {
+        "forward.state": MOVES["rearm"].end,
+        "forward.arming": arming,
+        "forward.armed_at": now,
+        "forward.due": now,
+        "forward.attempts": 0,
+        "forward.unknown": 0,
+        "forward.refused_at": "$$REMOVE",
+        "notice_due": "$$REMOVE",
+        **marking("stored", arming, now, {"cause": "rearmed"}),
+    }
 
 
 def _by_id(letter: Letter) -> str:
@@ -199,7 +219,11 @@ def _write(tried: Tried, now: datetime) -> UpdateOne:
         return _write_delivered(tried, now, attempt)
     query = {**_held([tried.letter_id], tried.token), "forward.arming": tried.arming}
     query["_id"] = tried.letter_id
-    return UpdateOne(query, [{"$set": _failed(tried.end, tried.reply, now, tried.due, tried.unknown, attempt)}])
+    fields = _failed(tried.end, tried.reply, now, tried.due, tried.unknown, attempt)
+    if tried.refused:
+        # From the first refusal on it is counted how long it has been believed or not.
+        fields["forward.refused_at"] = {"$ifNull": ["$forward.refused_at", now]}
+    return UpdateOne(query, [{"$set": fields}])
 
 
 def _write_delivered(tried: Tried, now: datetime, attempt: dict[str, Any]) -> UpdateOne:
@@ -255,7 +279,7 @@ def _unwished(end: Any, *, pending_if_untried: bool = False) -> dict[str, Any]:
     return {"$cond": [{"$eq": ["$forward.wish", True]}, MOVES["defer"].wished, end]}
 
 
-def _ended(state: dict[str, Any], due: datetime) -> dict[str, Any]:
+def _ended(state: dict[str, Any], due: datetime | str) -> dict[str, Any]:
     waits = {"$in": [state, list(MOVES["claim"].start)]}
     return {
         "forward.state": state,

@@ -13,8 +13,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "letters": [
         # A mailbox, newest first. Gravestones have no address.
         _partial(["address", "folder", "_id"], "address"),
-        # What waits for a destination, by partition, when due; covers the counts of the metrics.
-        _partial(["forward.destination", "partition", "forward.due", "received_at"], "forward.due"),
+        # What waits for a destination, by partition, when due; covers the counts of the metrics and lifetimes.
+        _partial(["forward.destination", "partition", "forward.due", "received_at", "forward.armed_at"], "forward.due"),
         # What is in flight, by whose claim.
         _partial(["forward.claim.by", "forward.claim.at"], "forward.claim.at"),
         # Forwarded copies that are still to be taken away.
@@ -32,6 +32,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     "bodies": [
         # Bodies in GridFS, so that orphaned files can be told from used ones.
         _partial(["file"], "file"),
+    ],
+    "destinations": [
+        # What has changed since a forwarder last looked.
+        _partial(["changed_at"], "changed_at"),
     ],
     "users": [
         # Whose letters go where: re-filing, and the list of destinations.

@@ -1,7 +1,8 @@
 """Letters as documents: put in, looked up, listed. What changes one's state is in claims.py and removal.py.
 
     {_id, receipt_id, address, partition, offset, folder, mode, size, received_at, sender, spam, flags, removals,
-     forward: {state, arming, armed_at, destination, due, attempts, unknown, last, history, claim, wish, forwarded_at},
+     forward: {state, arming, armed_at, destination, due, attempts, unknown, refused_at, last, history, claim, wish,
+               forwarded_at},
      binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, uid, notice_due,
      notice: {recipient, of}}
 

@@ -18,7 +18,13 @@ from tests.kit.sender import Outgoing, Sender, Sent
 
 ALL = ("store", "ingest", "forwarder", "pruner")
 # What a test would otherwise wait for. Everything else is as in production.
-SHORTENED = {"retry_seconds": 1, "backlog_seconds": 0.5, "expire_seconds": 1}
+SHORTENED = {
+    "retry_seconds": 1,
+    "probe_seconds": 0.5,
+    "breaker_test_seconds": 1,
+    "backlog_seconds": 0.5,
+    "expire_seconds": 1,
+}
 
 
 class System:

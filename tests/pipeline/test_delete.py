@@ -100,7 +100,7 @@ async def test_8_delete_after_an_unknown_result_ends_the_letter_and_says_in_flig
 async def test_delete_of_a_refused_letter_cancels_it(system: System) -> None:
     system.main.temper = refusing("RCPT", b"550 5.1.1 No such user")
     (name,) = await _kept(system, 1)
-    await system.main.has_begun(2)
+    await system.main.has_begun(1)
     answer = await system.delete(name)
     system.main.temper = mainserver.plain
     await system.settle()

@@ -15,6 +15,8 @@ ALLOWED = {
     ("defer", S.IN_FLIGHT, S.DEFERRED),
     ("park", S.IN_FLIGHT, S.PARKED),
     ("give_back", S.IN_FLIGHT, S.DEFERRED),
+    ("expire", S.PENDING, S.PARKED),
+    ("expire", S.DEFERRED, S.PARKED),
     ("delete", S.PENDING, S.CANCELLED),
     ("delete", S.DEFERRED, S.CANCELLED),
     ("delete", S.PARKED, S.CANCELLED),

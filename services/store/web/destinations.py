@@ -1,28 +1,32 @@
-"""Destinations: what waits for which main server, and what it was last heard to say."""
+"""Destinations: what waits for which main server, how it is, and what a person may do about it."""
 
 from collections import Counter
-from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from services.store.mailbox import NotThere
+from services.store.mainservers import MainServer
 from services.store.web import shown
 from services.store.web.auth import Administrator, Work
 from services.store.web.paging import Paged, cursor
 from services.store.web.parts import Parts
 from services.store.web.shown import ShownDestination
-from shared.mailbox.destinations import Destinations
-from shared.mailbox.users import Users
+from shared.destination import Health
 
 router = APIRouter(tags=["destinations"])
-
-STATES = ("up", "failing", "down", "recovering", "suspended")
 
 
 class DestinationPage(BaseModel):
     items: list[ShownDestination]
     next: str | None
+
+
+class Hurried(BaseModel):
+    letters: int
+
+
+AlsoParked = Annotated[bool, Query(description="arm parked letters again, too")]
 
 
 @router.get("/destinations")
@@ -37,34 +41,54 @@ async def list_destinations(_: Administrator, work: Work, page: Paged) -> Destin
 @router.get("/destinations/{name}")
 async def get_destination(_: Administrator, work: Work, name: str) -> ShownDestination:
     """One main server; `name` is host:port, IPv6 in brackets."""
-    for destination in await all_destinations(work):
-        if destination.name == name.lower():
-            return destination
-    raise NotThere
+    return _shown(await work.main_servers.one(name), work)
+
+
+@router.post("/destinations/{name}/probe")
+async def probe(person: Administrator, work: Work, name: str) -> ShownDestination:
+    """Ask it now whether it is there; answers when it has said so, or when it is plain that it does not."""
+    return _shown(await work.main_servers.probe(person, name), work)
+
+
+@router.post("/destinations/{name}/suspend")
+async def suspend(person: Administrator, work: Work, name: str) -> ShownDestination:
+    """Send nothing more to it; mail is received and kept. What is being sent at this moment is finished."""
+    return _shown(await work.main_servers.suspend(person, name), work)
+
+
+@router.post("/destinations/{name}/resume")
+async def resume(person: Administrator, work: Work, name: str) -> ShownDestination:
+    """End a suspension; all that waits is due now: one letter goes first, then all."""
+    return _shown(await work.main_servers.resume(person, name), work)
+
+
+@router.post("/destinations/{name}/drain")
+async def drain(person: Administrator, work: Work, name: str) -> ShownDestination:
+    """Try it now, whatever was known of it; all that waits is due now."""
+    return _shown(await work.main_servers.drain(person, name), work)
+
+
+@router.post("/destinations/{name}/forward-now")
+async def forward_all_to(person: Administrator, work: Work, name: str, parked: AlsoParked = False) -> Hurried:
+    """All that waits for it is due now, whatever the letters' own clocks say."""
+    return Hurried(letters=await work.main_servers.forward_all_to(person, name, parked=parked))
+
+
+@router.post("/users/{address}/forward-now")
+async def forward_all_of_user(person: Administrator, work: Work, address: str, parked: AlsoParked = False) -> Hurried:
+    """All of a user's letters that wait are due now."""
+    return Hurried(letters=await work.main_servers.forward_all_of_user(person, address.lower(), parked=parked))
 
 
 async def all_destinations(work: Parts) -> list[ShownDestination]:
-    destinations, now = Destinations(work.database), work.clock.now()
-    waiting = {one.destination: one for one in await destinations.waiting()}
-    in_flight, noted = await destinations.in_flight(), await destinations.noted()
-    names = {*await Users(work.database).destinations(), *waiting, *in_flight}
-    return [
-        ShownDestination(
-            name=name,
-            state="up" if noted.get(name, {}).get("answers", True) else "failing",
-            waiting=waiting[name].letters if name in waiting else 0,
-            in_flight=in_flight.get(name, 0),
-            oldest_waiting_seconds=_age(waiting[name].oldest_at, now) if name in waiting else 0,
-            last_reply=shown.reply(noted.get(name, {}).get("last_reply")),
-        )
-        for name in sorted(names)
-    ]
+    return [_shown(server, work) for server in await work.main_servers.all()]
 
 
 def by_state(found: list[ShownDestination]) -> dict[str, int]:
     """How many are in each state."""
-    return {**dict.fromkeys(STATES, 0), **Counter(one.state for one in found)}
+    return {**dict.fromkeys(map(str, Health), 0), **Counter(one.state for one in found)}
 
 
-def _age(moment: datetime, now: datetime) -> float:
-    return round(max(0.0, (now - moment).total_seconds()), 3)
+def _shown(server: MainServer, work: Parts) -> ShownDestination:
+    told: dict[str, Any] = server.told
+    return shown.destination(server.name, told, server, work.clock.now())

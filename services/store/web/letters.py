@@ -1,5 +1,6 @@
 """Letters, in a mailbox and one by one."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -9,8 +10,10 @@ from services.store.mailbox import Wanted
 from services.store.web import shown
 from services.store.web.auth import AnyPerson, Work
 from services.store.web.paging import Paged, cursor
+from services.store.web.parts import Parts
 from services.store.web.shown import ShownAttempt, ShownLetter
 from shared.letter import State
+from shared.mailbox.letters import Letter
 
 router = APIRouter(tags=["letters"])
 
@@ -64,14 +67,13 @@ async def list_letters(
     """Letters of a mailbox, newest first, without the bin. With `q` a page may be short although more follow."""
     wanted = Wanted(mailbox, forward, q)
     letters, following = await work.mailbox.page(person, address.lower(), wanted, page.after, page.limit)
-    lifetime = work.settings.lifetime_days
-    return LetterPage(items=[shown.letter(letter, lifetime) for letter in letters], next=cursor(following))
+    return LetterPage(items=await _shown(work, letters), next=cursor(following))
 
 
 @router.get("/letters/{letter_id}")
 async def get_letter(person: AnyPerson, work: Work, letter_id: str) -> ShownLetter:
     """One letter, in its folder or in the bin."""
-    return shown.letter(await work.mailbox.letter(person, letter_id), work.settings.lifetime_days)
+    return (await _shown(work, [await work.mailbox.letter(person, letter_id)]))[0]
 
 
 @router.get("/letters/{letter_id}/raw", response_class=Response, responses={200: {"content": {"message/rfc822": {}}}})
@@ -106,4 +108,9 @@ async def delete_letter(
 @router.post("/letters/{letter_id}/forward-now")
 async def forward_now(person: AnyPerson, work: Work, letter_id: str) -> ShownLetter:
     """Try it now, whatever its clock says; arm a parked one again."""
-    return shown.letter(await work.mailbox.forward_now(person, letter_id), work.settings.lifetime_days)
+    return (await _shown(work, [await work.mailbox.forward_now(person, letter_id)]))[0]
+
+
+async def _shown(work: Parts, letters: Sequence[Letter]) -> list[ShownLetter]:
+    states = await work.main_servers.states()
+    return [shown.letter(letter, work.settings.lifetime_days, states) for letter in letters]

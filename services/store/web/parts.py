@@ -9,6 +9,7 @@ import httpx
 
 from services.store.accounts import Accounts, ensure_admin
 from services.store.mailbox import Mailbox
+from services.store.mainservers import MainServers
 from services.store.passwords import Passwords
 from services.store.summaries import Summaries
 from services.store.web.watch import Watch
@@ -27,6 +28,7 @@ class Parts:
     clock: Clock
     mailbox: Mailbox
     accounts: Accounts
+    main_servers: MainServers
     watch: Watch
     http: httpx.AsyncClient
 
@@ -65,6 +67,7 @@ async def opened(
             clock=clock,
             mailbox=mailbox,
             accounts=accounts,
+            main_servers=MainServers(database, clock, announcer),
             watch=watch,
             http=http,
         )

@@ -1,13 +1,16 @@
 """Users, letters and destinations as the API shows them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from services.store.mainservers import MainServer
 from services.store.user import Pop3Delete, Tls
 from shared import target
-from shared.letter import UNFINISHED, Mode, State
+from shared.destination import Health
+from shared.letter import UNFINISHED, WAITING, Mode, State
 from shared.mailbox.letters import Letter
 from shared.mailbox.users import User
 from shared.moments import rfc3339
@@ -72,18 +75,25 @@ class ShownAttempt(BaseModel):
     forwarder: str
 
 
+class ShownChange(BaseModel):
+    at: str
+    state: Health
+    why: str
+    by: str | None = Field(description="who did it: a person's name, or `breaker`")
+
+
 class ShownDestination(BaseModel):
     name: str
-    state: Literal["up", "failing", "down", "recovering", "suspended"]
-    suspended_by: Literal["person", "breaker"] | None = None
-    since: str | None = None
+    state: Health
+    suspended_by: Literal["person", "breaker"] | None
+    since: str | None = Field(description="of its present state; null: nothing was ever wrong")
     waiting: int
     in_flight: int
     oldest_waiting_seconds: float
-    connections: int = 0
+    connections: int = Field(description="open at the forwarders' last beats")
     last_reply: dict[str, Any] | None
-    next_probe_at: str | None = None
-    history: list[dict[str, Any]] = []
+    next_probe_at: str | None = Field(description="when it is asked, or tested by a letter, next")
+    history: list[ShownChange]
 
 
 def user(one: User) -> ShownUser:
@@ -102,8 +112,29 @@ def user(one: User) -> ShownUser:
     )
 
 
-def letter(one: Letter, lifetime_days: float) -> ShownLetter:
-    """`one` has its summary."""
+def destination(name: str, told: dict[str, Any], server: MainServer, now: datetime) -> ShownDestination:
+    """`told` is what the database keeps of it; nothing, where nothing was ever wrong."""
+    waiting = server.waiting
+    return ShownDestination(
+        name=name,
+        state=server.health,
+        suspended_by=told.get("suspended_by"),
+        since=_moment(told.get("since")),
+        waiting=waiting.letters if waiting else 0,
+        in_flight=server.in_flight,
+        oldest_waiting_seconds=round(max(0.0, (now - waiting.oldest_at).total_seconds()), 3) if waiting else 0,
+        connections=server.connections,
+        last_reply=_reply(told.get("last_reply")),
+        next_probe_at=_moment(told.get("next_probe_at")),
+        history=[
+            ShownChange(at=rfc3339(step["at"]), state=step["state"], why=step["why"], by=step["by"])
+            for step in told.get("history", [])
+        ],
+    )
+
+
+def letter(one: Letter, lifetime_days: float, states: Mapping[str, Health]) -> ShownLetter:
+    """`one` has its summary; `states` are those of destinations that are not up."""
     summary, binned = one["summary"], one.get("binned")
     fields = {
         "id": one["_id"],
@@ -113,7 +144,7 @@ def letter(one: Letter, lifetime_days: float) -> ShownLetter:
         "received_at": rfc3339(one["received_at"]),
         **{name: summary[name] for name in ("from", "to", "subject", "date")},
         "binned": binned and {"reason": binned["reason"], "at": rfc3339(binned["at"]), **_expiry(binned)},
-        "forward": _forward(one["forward"], lifetime_days),
+        "forward": _forward(one["forward"], lifetime_days, states),
     }
     return ShownLetter.model_validate(fields)
 
@@ -131,7 +162,7 @@ def attempts(one: Letter) -> list[ShownAttempt]:
     ]
 
 
-def reply(last: dict[str, Any] | None) -> dict[str, Any] | None:
+def _reply(last: dict[str, Any] | None) -> dict[str, Any] | None:
     """What a destination was last heard to say, and when."""
     return last and {"code": last["code"], "text": last["text"], "at": rfc3339(last["at"])}
 
@@ -140,10 +171,10 @@ def _expiry(binned: dict[str, Any]) -> dict[str, str]:
     return {"expires_at": rfc3339(binned["expires_at"])}
 
 
-def _forward(forward: dict[str, Any], lifetime_days: float) -> ShownForward:
+def _forward(forward: dict[str, Any], lifetime_days: float, states: Mapping[str, Health]) -> ShownForward:
     state = State(forward["state"])
     last = forward.get("last")
-    waits = state is State.DEFERRED
+    waits_for = _waits_for(state, states.get(forward.get("destination", ""), Health.UP))
     return ShownForward(
         state=state,
         destination=forward.get("destination"),
@@ -151,10 +182,19 @@ def _forward(forward: dict[str, Any], lifetime_days: float) -> ShownForward:
         last_attempt_at=_moment(_last_attempt(forward)),
         last_reply=ShownReply(code=last["code"], text=last["text"]) if last else None,
         # A pending letter's moment is only when a look would bring it, should its event be lost.
-        next_attempt_at=_moment(forward.get("due")) if waits else None,
-        waits_for="time" if waits else None,
+        next_attempt_at=_moment(forward.get("due")) if waits_for == "time" else None,
+        waits_for=waits_for,
         expires_at=_moment(_expires_at(forward, state, lifetime_days)),
     )
+
+
+def _waits_for(state: State, health: Health) -> Literal["time", "destination"] | None:
+    """While its destination is not up, no clock moves a letter."""
+    if state not in WAITING:
+        return None
+    if health is not Health.UP:
+        return "destination"
+    return "time" if state is State.DEFERRED else None
 
 
 def _last_attempt(forward: dict[str, Any]) -> datetime | None:

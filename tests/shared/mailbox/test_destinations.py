@@ -15,7 +15,7 @@ async def test_due_letters_are_those_of_the_named_destinations_and_partitions(ro
     await room.put(
         a_letter(partition=4), a_letter(partition=3, destination=OTHER), a_letter(partition=3, due=LATER), a_letter()
     )
-    found = await Destinations(room.database).due([TARGET], [3], NOW, 10)
+    found = await Destinations(room.database).due([TARGET], [3], NOW, 10, pending_until=NOW)
     assert [letter["_id"] for letter in found] == [here]
 
 

@@ -1,0 +1,1 @@
+"""Is the main server there, who asks, and how many connections at once."""
