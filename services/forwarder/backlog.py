@@ -54,6 +54,8 @@ class Backlog:
         self._board = board
         self._clock = clock
         self.names: frozenset[str] = frozenset()
+        # Known without any user's having them.
+        self.always: frozenset[str] = frozenset()
         self._waiting_names: frozenset[str] = frozenset()
         self._names_since = self._all_names_since = float("-inf")
         self._held: frozenset[int] = frozenset()
@@ -180,5 +182,5 @@ class Backlog:
             self._all_names_since = asyncio.get_running_loop().time()
             self._names_since = float("-inf")
         if now - self._names_since > NAMES_SECONDS:
-            self.names = self._waiting_names | frozenset(await self._users.destinations())
+            self.names = self.always | self._waiting_names | frozenset(await self._users.destinations())
             self._names_since = now

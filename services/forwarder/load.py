@@ -23,10 +23,13 @@ class Job:
     """A claimed letter, ready to be sent. `by` is the forwarder's id under which it was claimed."""
 
     letter_id: str
+    address: str
     arming: int
     token: str
     by: str
     armed_at: datetime
+    attempts: int
+    refused_at: datetime | None
     route: Route
     envelope: Envelope
     partition: int
@@ -86,8 +89,21 @@ class Loader:
             log.error("target_password_unreadable", address=letter["address"])
             loaded.unsendable.append((letter, "the target server's password cannot be opened with our key", False))
             return
-        armed_at, partition = forward["armed_at"], letter["partition"]
-        loaded.jobs.append(Job(letter["_id"], forward["arming"], token, by, armed_at, route, envelope, partition))
+        loaded.jobs.append(
+            Job(
+                letter_id=letter["_id"],
+                address=letter["address"],
+                arming=forward["arming"],
+                token=token,
+                by=by,
+                armed_at=forward["armed_at"],
+                attempts=forward["attempts"],
+                refused_at=forward.get("refused_at"),
+                route=route,
+                envelope=envelope,
+                partition=letter["partition"],
+            )
+        )
 
     def _way(self, letter: Letter, user: User | None, content: bytes) -> tuple[Route, Envelope]:
         """For a letter that has a destination. Raises SealBroken."""

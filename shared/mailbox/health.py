@@ -21,12 +21,13 @@ HISTORY = 200
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a destination said when it was asked, and when it is asked next."""
+    """What a destination said; to a probe or to a letter. `next_at` is when it is asked next, if it is."""
 
     code: int
     text: str
     at: datetime
-    next_at: datetime | None
+    next_at: datetime | None = None
+    was_probe: bool = False
 
 
 class HealthOfDestinations:
@@ -72,7 +73,7 @@ class HealthOfDestinations:
                 {
                     "$set": {
                         "last_reply": {"code": one.code, "text": one.text, "at": one.at},
-                        "probed_at": one.at,
+                        **({"probed_at": one.at} if one.was_probe else {}),
                         **({"next_probe_at": one.next_at} if one.next_at is not None else {}),
                     }
                 },

@@ -68,6 +68,7 @@ class Board:
         self._taken: dict[str, datetime] = {}
         self._taken_untold: dict[str, datetime] = {}
         self._heard: dict[str, Heard] = {}
+        self._last_codes: dict[str, int] = {}
         self.turned: Turned = lambda _before, _after: None
         # Ours, in notes of letters taken; any name that others do not have.
         self.by = f"{random.getrandbits(64):x}"
@@ -132,6 +133,9 @@ class Board:
     def hear(self, name: str, answer: Answer, address: str, sessions: int) -> None:
         """How a try ended; `sessions` others are open from here at this moment."""
         tally, meaning = self._tallies.setdefault(name, Tally()), answer.meaning
+        if self._last_codes.get(name) != answer.code:
+            self._last_codes[name] = answer.code
+            self._heard.setdefault(name, Heard(answer.code, answer.text, self._clock.now()))
         if meaning is Meaning.BUSY:
             meaning = Meaning.BUSY if sessions else Meaning.FAILED if answer.code == 421 else Meaning.DEFERRED
         match meaning:
@@ -190,7 +194,8 @@ class Board:
 
     def heard(self, name: str, answer: Answer, next_at: datetime | None) -> None:
         """What it said to a probe; written down with others'."""
-        self._heard[name] = Heard(answer.code, answer.text, self._clock.now(), next_at)
+        self._heard[name] = Heard(answer.code, answer.text, self._clock.now(), next_at, was_probe=True)
+        self._last_codes[name] = answer.code
 
     def put_off_test(self, name: str, next_at: datetime) -> None:
         """The next letter tests it then; written down for whoever keeps it by that time."""

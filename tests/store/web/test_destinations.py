@@ -1,10 +1,13 @@
 """Destinations and the status, as administrators see them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
 from shared import ops
-from shared.mailbox.destinations import Destinations
+from shared.destination import Change, Health
+from shared.mailbox.health import HealthOfDestinations, Heard
+from shared.moments import rfc3339
 from tests.store.web.conftest import Door
 
 
@@ -18,8 +21,11 @@ async def test_each_destination_is_listed_with_what_waits_for_it(door: Door) -> 
         "d1@example.test", destination="a.test:25", change={"state": "in_flight", "claim": claim}
     )
     await door.database["letters"].update_one({"_id": flying}, {"$unset": {"forward.due": ""}})
-    await Destinations(door.database).note("b.test:26", door.clock.now(), code=0, text="connection refused", ok=False)
-    await Destinations(door.database).note("a.test:25", door.clock.now(), code=250, text="2.0.0 ok", ok=True)
+    health, now = HealthOfDestinations(door.database), door.clock.now()
+    before = await health.get("b.test:26")
+    failing_now = replace(before, health=Health.FAILING, since=now)
+    assert await health.replace(before, failing_now, now, Change(now, Health.FAILING, "connection refused"))
+    await health.note_heard({"b.test:26": Heard(0, "connection refused", now), "a.test:25": Heard(250, "ok", now)})
 
     items = (await door.admin.get("/destinations")).json()["items"]
     found = {item["name"]: item for item in items}
@@ -32,12 +38,12 @@ async def test_each_destination_is_listed_with_what_waits_for_it(door: Door) -> 
         "name": "b.test:26",
         "state": "failing",
         "suspended_by": None,
-        "since": None,
+        "since": rfc3339(now),
         "waiting": 2,
         "in_flight": 0,
         "connections": 0,
         "next_probe_at": None,
-        "history": [],
+        "history": [{"at": rfc3339(now), "state": "failing", "why": "connection refused", "by": None}],
     }
     assert (found["a.test:25"]["state"], found["a.test:25"]["in_flight"], found["a.test:25"]["waiting"]) == ("up", 1, 0)
     quiet = found["quiet.test:25"]
