@@ -52,6 +52,12 @@ async def _notices(room: Room) -> list[Letter]:
     return [letter async for letter in room.database["letters"].find({"notice": {"$exists": True}})]
 
 
+def _parts(raw: bytes) -> list[Any]:
+    parts = BytesParser().parsebytes(raw).get_payload()
+    assert isinstance(parts, list)
+    return parts
+
+
 async def test_a_failure_is_told_to_its_sender_once(room: Room) -> None:
     name = await _parked(room)
     notify = await _notify(room)
@@ -60,8 +66,7 @@ async def test_a_failure_is_told_to_its_sender_once(room: Room) -> None:
     (letter,) = await _notices(room)
     assert letter["notice"] == {"recipient": "sender@elsewhere.test", "of": name}
     assert letter["forward"]["destination"] == "relay.example.test:587"
-    message = BytesParser().parsebytes(await room.bodies.raw(letter["receipt_id"]))
-    text, status, header = message.get_payload()
+    text, status, header = _parts(await room.bodies.raw(letter["receipt_id"]))
     assert "<ann@example.test>" in text.get_payload()
     fields = status.get_payload()[1]
     assert fields["Status"] == "5.1.1"
