@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from services.ingest.budget import Budget
-from services.ingest.handler import Handler
+from services.ingest.handler import Handler, letters_to
 from services.ingest.listener import Listener
 from services.ingest.recipients import Recipients
 from services.ingest.tls import certificate
@@ -30,12 +30,14 @@ async def receiving(settings: Ingest) -> AsyncIterator[tuple[Listener, Producer,
     """
     producer = Producer(settings, "understudy-ingest", silence_seconds=settings.broker_silence_seconds)
     recipients = Recipients(Users(connect(settings)), settings.recipients_cache)
-    handler = Handler(settings, producer, recipients)
+    letters = letters_to(producer, settings)
+    handler = Handler(settings, letters, recipients)
     listener = Listener(settings, handler, Budget(settings.ingest_memory_bytes), certificate(settings))
     async with contextlib.AsyncExitStack() as stack:
         await producer.start()
         stack.push_async_callback(producer.stop)
-        await stack.enter_async_context(_beside(recipients.follow(), recipients.keep(), listener.watch_deadlines()))
+        parts = (letters.run(), recipients.follow(), recipients.keep(), listener.watch_deadlines())
+        await stack.enter_async_context(_beside(*parts))
         try:
             await listener.start()
         except OSError as error:

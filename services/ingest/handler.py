@@ -5,6 +5,7 @@ was whole.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from aiosmtpd.smtp import Envelope, Session
@@ -16,6 +17,7 @@ from services.ingest.received import Receipt
 from services.ingest.recipients import Recipients, RecipientsUnavailable
 from services.ingest.replies import Refused, Reply
 from shared import logs
+from shared.bus.batches import Batches
 from shared.bus.producer import BusUnavailable, Producer
 from shared.events import Received
 from shared.failpoints import failpoint
@@ -34,6 +36,17 @@ _FAULTS = {
 }
 
 
+def letters_to(producer: Producer, settings: Ingest) -> Batches:
+    """The way of letters to the bus, to be run."""
+    loop = asyncio.get_running_loop()
+    return Batches(
+        producer,
+        Received.TOPIC,
+        lambda: int(loop.time() / PARTITION_SECONDS) % settings.partitions,
+        within_seconds=max(settings.final_reply_seconds - _REPLY_SECONDS, settings.final_reply_seconds * 0.75),
+    )
+
+
 class Transaction(Envelope):
     """One letter on its way in: aiosmtpd's envelope, and what the client declared.
 
@@ -49,17 +62,20 @@ class Transaction(Envelope):
 class Handler:
     """One for all sessions."""
 
-    def __init__(self, settings: Ingest, producer: Producer, recipients: Recipients) -> None:
+    def __init__(self, settings: Ingest, letters: Batches, recipients: Recipients) -> None:
         self._settings = settings
-        self._producer = producer
+        self._letters = letters
         self._recipients = recipients
         self._receipts = received.Receipts()
-        self._within_seconds = max(settings.final_reply_seconds - _REPLY_SECONDS, settings.final_reply_seconds * 0.75)
         self._own_postmaster = policy.canonical(policy.POSTMASTER, settings.hostname)
 
     @property
     def bus_is_silent(self) -> bool:
-        return self._producer.silent
+        return self._letters.silent
+
+    async def emptied(self) -> None:
+        """Wait until every letter that was taken is settled."""
+        await self._letters.emptied()
 
     def mailbox(self, address: str) -> str | None:
         """The mailbox of `address`, if that is known without asking."""
@@ -91,53 +107,28 @@ class Handler:
             return replies.LOOPING
         return None
 
-    async def take(self, session: Session, transaction: Transaction, letter: LetterReader, share: Share) -> Reply:
-        """Put the letter on the bus; the reply is 250 only when it is there."""
-        clock = asyncio.get_running_loop().time
-        began = clock()
+    def take(
+        self,
+        session: Session,
+        transaction: Transaction,
+        letter: LetterReader,
+        share: Share,
+        answer: Callable[[Reply], None],
+    ) -> Reply | None:
+        """Put the letter on the bus. None: `answer` is called once later, with 250 only when the letter is there."""
         receipt = self._receipts.new()
-        receipt_id = receipt.id
         value = letter.hand_over(self._received_header(session, transaction, receipt))
-        share.shrink(len(value))
-        facts = _facts(session, transaction, receipt, len(value))
-        try:
-            await self._publish(receipt_id, value, facts, share.release)
-        except BusUnavailable as error:
-            log.warning("letter_not_taken", receipt_id=receipt_id, error=str(error), seconds=round(clock() - began, 3))
-            return replies.BUS_UNAVAILABLE
-        finally:
-            metrics.FINAL_REPLY_SECONDS.observe(clock() - began)
-        metrics.RECEIVED.inc()
-        log.info(
-            "letter_received",
-            receipt_id=receipt_id,
-            sender=transaction.mail_from,
-            recipients=len(transaction.mailboxes),
-            size=len(value),
-            client=session.peer,
-            seconds=round(clock() - began, 4),
-        )
-        return replies.queued(receipt_id)
-
-    async def _publish(self, receipt_id: str, value: bytes, facts: bytes, on_settled: Callable[[], None]) -> None:
-        """Raises BusUnavailable."""
-        if self._producer.silent:
-            on_settled()
-            raise BusUnavailable("known to be silent")
+        size = len(value)
+        share.shrink(size)
+        facts = _facts(session, transaction, receipt, size)
+        taken = _Taken(receipt.id, transaction, session.peer, size, share, answer)
         failpoint("ingest.before_publish")
-        await self._producer.publish(
-            Received.TOPIC,
-            key=receipt_id,
-            value=value,
-            partition=self._partition(),
-            headers=[("facts", facts)],
-            within_seconds=self._within_seconds,
-            on_settled=on_settled,
-        )
-        failpoint("ingest.after_publish")
-
-    def _partition(self) -> int:
-        return int(asyncio.get_running_loop().time() / PARTITION_SECONDS) % self._settings.partitions
+        try:
+            self._letters.put(receipt.id, value, [("facts", facts)], taken)
+        except BusUnavailable as error:
+            share.release()
+            return taken.refused(error)
+        return None
 
     def _received_header(self, session: Session, transaction: Transaction, receipt: Receipt) -> bytes:
         return received.header(
@@ -150,6 +141,60 @@ class Handler:
             receipt=receipt,
             recipient=transaction.rcpt_tos[0] if len(transaction.rcpt_tos) == 1 else None,
         )
+
+
+class _Taken:
+    """A letter on its way to the bus, and who is to be answered."""
+
+    __slots__ = ("_answer", "_began", "_client", "_receipt_id", "_share", "_size", "_transaction")
+
+    def __init__(
+        self,
+        receipt_id: str,
+        transaction: Transaction,
+        client: str | None,
+        size: int,
+        share: Share,
+        answer: Callable[[Reply], None],
+    ) -> None:
+        self._receipt_id = receipt_id
+        self._transaction = transaction
+        self._client = client
+        self._size = size
+        self._share = share
+        self._answer = answer
+        self._began = time.monotonic()
+
+    def settled(self, error: BusUnavailable | None) -> None:
+        self._answer(self._accepted() if error is None else self.refused(error))
+
+    def let_go(self) -> None:
+        self._share.release()
+
+    def refused(self, error: BusUnavailable) -> Reply:
+        """What is said where nobody knows whether it is there."""
+        seconds = self._observed_seconds()
+        log.warning("letter_not_taken", receipt_id=self._receipt_id, error=str(error), seconds=round(seconds, 3))
+        return replies.BUS_UNAVAILABLE
+
+    def _accepted(self) -> Reply:
+        failpoint("ingest.after_publish")
+        metrics.RECEIVED.inc()
+        log.info(
+            "letter_received",
+            receipt_id=self._receipt_id,
+            sender=self._transaction.mail_from,
+            recipients=len(self._transaction.mailboxes),
+            size=self._size,
+            client=self._client,
+            seconds=round(self._observed_seconds(), 4),
+        )
+        return replies.queued(self._receipt_id)
+
+    def _observed_seconds(self) -> float:
+        seconds = time.monotonic() - self._began
+        metrics.FINAL_REPLY_SECONDS.observe(seconds)
+        return seconds
 
 
 def _facts(session: Session, transaction: Transaction, receipt: Receipt, size: int) -> bytes:

@@ -87,7 +87,8 @@ class Listener:
     async def _emptied(self) -> None:
         if self._sessions:
             await self._last_left.wait()
-        # Answers whose client has hung up: their letters are whole all the same.
+        # Letters whose client has hung up are whole all the same.
+        await self.handler.emptied()
         while self._answers:
             await asyncio.wait(self._answers)
 

@@ -214,19 +214,27 @@ class IngestSMTP(SMTP):
     def _end_letter(self, letter: LetterReader, share: Share) -> None:
         transaction = self.envelope
         self.end_transaction()
-        objection = self.listener.handler.objection(letter)
-        if objection is None:
-            self.answer_later(self._take(transaction, letter, share))
+        handler = self.listener.handler
+        objection = handler.objection(letter)
+        if objection is not None:
+            share.release()
+            self._say(objection)
+            log.info("letter_refused", client=self.session.peer, sender=transaction.mail_from, code=objection.code)
             return
-        share.release()
-        self._say(objection)
-        log.info("letter_refused", client=self.session.peer, sender=transaction.mail_from, code=objection.code)
+        try:
+            reply = handler.take(self.session, transaction, letter, share, self._answer_letter)
+        except Exception as error:
+            share.release()
+            reply = _reply_to_error(error)
+        if reply is not None:
+            self._say(reply)
+        else:
+            self._is_waiting = True
 
-    async def _take(self, transaction: Transaction, letter: LetterReader, share: Share) -> Reply:
-        reply = await self.listener.handler.take(self.session, transaction, letter, share)
+    def _answer_letter(self, reply: Reply) -> None:
         if not reply.is_refusal:
             self._errors = 0
-        return reply
+        self._answer(reply)
 
     def _drop_upload(self) -> None:
         if self._upload is not None:
@@ -253,11 +261,14 @@ class IngestSMTP(SMTP):
             self.transport.abort() if self._is_blocked else self.transport.close()
 
     def _answered(self, task: "asyncio.Task[Reply | None]") -> None:
+        self._answer(_outcome(task))
+
+    def _answer(self, reply: Reply | None) -> None:
+        """What was awaited is there."""
         if self._is_gone:
             return
         self._is_waiting = False
         self._heard_at = self.listener.now
-        reply = _outcome(task)
         if reply is not None:
             self._say(reply)
         self._resume()

@@ -7,12 +7,13 @@ record told twice by that id, and aiokafka's idempotent producer never gives up 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import cast
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared import logs
 from shared.bus.silence import Silence
@@ -27,11 +28,6 @@ Headers = Sequence[tuple[str, bytes]]
 BATCH_BYTES = 1024 * 1024
 # After this long the library gives a batch up; its result is then unknown.
 GIVE_UP_MS = 20_000
-# All partitions' batches for a broker go in one request, and a request that is larger than the broker takes
-# (`socket.request.max.bytes`, 100 MiB) is tried again for ever. Small records are bounded by BATCH_BYTES for each
-# partition; of large ones no more than this are handed over at a time.
-LARGE_BYTES = 1024 * 1024
-LARGE_IN_FLIGHT_BYTES = 56 * 1024 * 1024
 SILENCE_SECONDS = 5.0
 LISTEN_SECONDS = 0.5
 STOP_SECONDS = 5.0
@@ -62,8 +58,6 @@ class Producer:
         self._connecting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._silence = Silence(silence_seconds)
-        self._large_in_flight = 0
-        self._large_settled = asyncio.Event()
         self._started_at = 0.0
 
     async def start(self) -> None:
@@ -102,11 +96,8 @@ class Producer:
         partition: int,
         headers: Headers = (),
         within_seconds: float,
-        on_settled: Callable[[], None] | None = None,
     ) -> None:
         """Publish one record and wait until every in-sync replica has it.
-
-        `on_settled` is called once, when the producer no longer holds the bytes: maybe long after the deadline.
 
         Raises:
             BusUnavailable: refused, or no answer within `within_seconds`.
@@ -114,7 +105,7 @@ class Producer:
         message = Message(topic, key, value, partition, headers)
         try:
             async with asyncio.timeout(within_seconds):
-                settled = await self._send(message, on_settled)
+                settled = await self._send(message)
                 await asyncio.shield(settled)
         except (TimeoutError, KafkaError) as error:
             raise BusUnavailable(f"{topic}: {type(error).__name__}") from error
@@ -127,7 +118,7 @@ class Producer:
         """
         try:
             async with asyncio.timeout(within_seconds):
-                sent = [await self._send(message, None) for message in messages]
+                sent = [await self._send(message) for message in messages]
                 if sent:
                     await asyncio.wait(sent)
             for future in sent:
@@ -135,47 +126,54 @@ class Producer:
         except (TimeoutError, KafkaError) as error:
             raise BusUnavailable(type(error).__name__) from error
 
-    async def _send(self, message: Message, on_settled: Callable[[], None] | None) -> asyncio.Future[object]:
-        size = len(message.value) if len(message.value) > LARGE_BYTES else 0
-        settled = partial(self._let_go, size, on_settled)
+    def new_batch(self) -> BatchBuilder:
+        """An empty batch to be filled for `publish_batch`. Raises BusUnavailable: not connected yet."""
+        return cast(BatchBuilder, self._connected_kafka.create_batch())
+
+    async def publish_batch(self, topic: str, batch: BatchBuilder, partition: int) -> None:
+        """Publish a batch and wait until every in-sync replica has it; whoever calls bounds their number and size.
+
+        Ends when the producer no longer holds the bytes, which may take up to twice GIVE_UP_MS.
+
+        Raises:
+            BusUnavailable: refused, or no answer.
+        """
+        self._silence.owe(batch, asyncio.get_running_loop().time())
         try:
-            await self._take_room(size)
-        except BaseException:
-            if on_settled is not None:
-                on_settled()
+            async with asyncio.timeout(self._silence.seconds):
+                published = await self._connected_kafka.send_batch(
+                    batch, self._settings.topic_prefix + topic, partition=partition
+                )
+            await published
+        except BaseException as error:
+            self._settle(batch, error)
+            if isinstance(error, TimeoutError | KafkaError):
+                raise BusUnavailable(f"{topic}: {type(error).__name__}") from error
             raise
+        self._settle(batch, None)
+
+    async def _send(self, message: Message) -> asyncio.Future[object]:
         # Owed from here on: the library may wait for the broker before it takes the record.
-        self._silence.owe(settled, asyncio.get_running_loop().time())
+        owed = object()
+        self._silence.owe(owed, asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(self._silence.seconds):
                 future = await self._hand_over(message)
         except BaseException as error:
-            self._settle(settled, error)
-            settled()
+            self._settle(owed, error)
             raise
-        future.add_done_callback(lambda done: self._settle(settled, _trouble(done)))
-        future.add_done_callback(settled)
+        future.add_done_callback(lambda done: self._settle(owed, _trouble(done)))
         return future
 
-    async def _take_room(self, size: int) -> None:
-        while size and self._large_in_flight and self._large_in_flight + size > LARGE_IN_FLIGHT_BYTES:
-            self._large_settled.clear()
-            await self._large_settled.wait()
-        self._large_in_flight += size
-
-    def _let_go(self, size: int, on_settled: Callable[[], None] | None, _: object = None) -> None:
-        """The producer no longer holds a record of that size."""
-        if size:
-            self._large_in_flight -= size
-            self._large_settled.set()
-        if on_settled is not None:
-            on_settled()
-
-    async def _hand_over(self, message: Message) -> asyncio.Future[object]:
+    @property
+    def _connected_kafka(self) -> AIOKafkaProducer:
         if self._kafka is None:
             raise BusUnavailable("not connected yet")
+        return self._kafka
+
+    async def _hand_over(self, message: Message) -> asyncio.Future[object]:
         topic = self._settings.topic_prefix + message.topic
-        future: asyncio.Future[object] = await self._kafka.send(
+        future: asyncio.Future[object] = await self._connected_kafka.send(
             topic,
             message.value,
             key=message.key.encode(),

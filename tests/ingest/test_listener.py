@@ -10,7 +10,7 @@ from aiosmtpd.smtp import Session
 
 from services.ingest import replies
 from services.ingest.budget import Budget
-from services.ingest.handler import Handler
+from services.ingest.handler import Handler, letters_to
 from services.ingest.listener import Listener
 from services.ingest.recipients import Recipients
 from services.ingest.server import IngestSMTP
@@ -27,7 +27,8 @@ AWAY = {"kafka_bootstrap": "127.0.0.1:1", "mongodb_url": "mongodb://127.0.0.1:1/
 async def listener() -> Listener:
     settings = Ingest(**AWAY, connections=4, connections_per_address=2)  # type: ignore[arg-type]
     recipients = Recipients(Users(connect(settings)), None)
-    return Listener(settings, Handler(settings, Producer(settings, "test"), recipients), Budget(1024))
+    letters = letters_to(Producer(settings, "test"), settings)
+    return Listener(settings, Handler(settings, letters, recipients), Budget(1024))
 
 
 def client(listener: Listener, address: str) -> IngestSMTP:
