@@ -1,7 +1,7 @@
 """What a person may do with a mailbox. Every door calls this, so that they all see and allow the same."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.store.summaries import Summaries
@@ -51,11 +51,12 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which letters of a mailbox."""
+    """Which letters of a mailbox. `unfiled`: also those in no folder, which are only forwarded."""
 
     folder: str | None = None
     state: str | None = None
     text: str | None = None
+    unfiled: bool = False
 
 
 class Mailbox:
@@ -86,10 +87,13 @@ class Mailbox:
     ) -> tuple[list[Letter], str | None]:
         """Up to `limit` letters, newest first, older than the id `before`; and from where to go on, if there is more.
 
+        Administrators see what is only forwarded, too: where it is parked, nobody else could.
+
         Raises:
             NotThere: no such mailbox for this person.
         """
         await self._enter(person, address)
+        wanted = replace(wanted, unfiled=person.is_administrator)
         if wanted.text:
             return await self._search(address, wanted, before, limit)
         found = await self._read(address, wanted, before, limit + 1)
@@ -166,6 +170,9 @@ class Mailbox:
         return moved
 
     async def _destination(self, letter: Letter) -> str:
+        if "notice" in letter:
+            # Where notices go now the forwarder knows; it files this one there.
+            return str(letter["forward"]["destination"])
         user = await self._users.get(letter["address"])
         if user is None or user.target is None:
             raise NotNow("the user has no target server any more: give him one first")
@@ -191,7 +198,9 @@ class Mailbox:
         return found, before
 
     async def _read(self, address: str, wanted: Wanted, before: str | None, limit: int) -> list[Letter]:
-        return await self._letters.page(address, folder=wanted.folder, state=wanted.state, before=before, limit=limit)
+        return await self._letters.page(
+            address, folder=wanted.folder, unfiled=wanted.unfiled, state=wanted.state, before=before, limit=limit
+        )
 
     async def _enter(self, person: Person, address: str) -> None:
         """Raises NotThere: no such mailbox, or not this person's."""

@@ -105,11 +105,13 @@ class Letters:
 
     @reaching
     async def page(
-        self, address: str, *, folder: str | None, state: str | None, before: str | None, limit: int
+        self, address: str, *, folder: str | None, unfiled: bool, state: str | None, before: str | None, limit: int
     ) -> list[Letter]:
-        """Up to `limit` letters of a mailbox, newest first, not those in the bin, older than the id `before`."""
+        """Up to `limit` letters of a mailbox, newest first, not those in the bin, older than the id `before`. Without
+        `folder`: of all folders, and where `unfiled` also those in none."""
         query: dict[str, Any] = {"address": address, "binned": {"$exists": False}}
-        query["folder"] = folder if folder is not None else {"$ne": None}
+        if folder is not None or not unfiled:
+            query["folder"] = folder if folder is not None else {"$ne": None}
         if state is not None:
             query["forward.state"] = state
         if before is not None:

@@ -200,6 +200,10 @@ async def test_what_is_only_forwarded_administrators_see(door: Door, ann: str) -
     shown = (await door.admin.get(f"/letters/{letter}")).json()
     assert shown["mailbox"] is None
     assert (await own.get(f"/users/{ann}/letters")).json()["items"] == []
+    listed = (await door.admin.get(f"/users/{ann}/letters")).json()["items"]
+    assert [one["id"] for one in listed] == [letter]
+    assert (await door.admin.get(f"/users/{ann}/letters", params={"q": "nowhere"})).json()["items"] == []
+    assert (await door.admin.get(f"/users/{ann}/letters", params={"mailbox": "INBOX"})).json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -332,6 +336,17 @@ async def test_a_parked_letter_whose_user_has_no_target_is_not_armed(door: Door)
     answer = await door.admin.post(f"/letters/{letter}/forward-now")
     assert answer.status_code == 409
     assert "no target server" in answer.json()["detail"]
+
+
+async def test_a_parked_notice_is_seen_and_armed_again_by_administrators_alone(door: Door, ann: str) -> None:
+    notice = {"recipient": "sender@elsewhere.test", "of": "another"}
+    letter = await door.add_letter("postmaster", folder=None, destination="relay.test:25", change={"state": "parked"})
+    await door.database["letters"].update_one({"_id": letter}, {"$set": {"notice": notice, "sender": ""}})
+    assert (await door.user(ann).get(f"/letters/{letter}")).status_code == 404
+    assert (await door.admin.get("/users/postmaster/letters?forward=parked")).json()["items"][0]["id"] == letter
+    armed = (await door.admin.post(f"/letters/{letter}/forward-now")).json()["forward"]
+    assert (armed["state"], armed["destination"]) == ("pending", "relay.test:25")
+    await door.admin.delete(f"/letters/{letter}")
 
 
 async def test_postmasters_letters_are_for_administrators(door: Door, ann: str) -> None:
