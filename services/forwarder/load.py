@@ -20,7 +20,8 @@ NO_RELAY = "NOTICE_RELAY, where notices go, is not set any more"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed letter, ready to be sent. `by` is the forwarder's id under which it was claimed."""
+    """A claimed letter, ready to be sent. `by` is the forwarder's id under which it was claimed; `address` is the
+    user's, of a notice its recipient's: whom a refusal was about."""
 
     letter_id: str
     address: str
@@ -92,7 +93,7 @@ class Loader:
         loaded.jobs.append(
             Job(
                 letter_id=letter["_id"],
-                address=letter["address"],
+                address=letter["notice"]["recipient"] if "notice" in letter else letter["address"],
                 arming=forward["arming"],
                 token=token,
                 by=by,
