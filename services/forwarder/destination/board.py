@@ -27,6 +27,8 @@ OVERLAP = timedelta(seconds=3)
 # Another forwarder that had a letter taken so recently knows better than our failed session.
 OTHERS_WORK = timedelta(seconds=10)
 MOST_NOTE_SECONDS = 5.0
+# Outcomes are written in batches; by then all that were known when it recovered are.
+STRAGGLERS_SECONDS = 2.0
 # Of a server's text in a destination's history.
 MOST_WHY = 200
 
@@ -237,8 +239,16 @@ class Board:
             return False
         if after.health is not before.health:
             log.warning("destination_changed", destination=name, was=str(before.health), state=str(after.health))
+            if after.health is Health.RECOVERING:
+                self._start(self._release_stragglers(name))
         self._learn(replace(after, version=before.version + 1))
         return True
+
+    async def _release_stragglers(self, name: str) -> None:
+        """Letters that it refused just before it took one, and whose refusal was written down just after."""
+        await asyncio.sleep(STRAGGLERS_SECONDS)
+        with contextlib.suppress(MailboxUnavailable):
+            await self._destinations.release(name, self._clock.now())
 
     def _is_contradicted(self, known: Destination, asked: _Asked) -> bool:
         since = asked.unless_taken_since
