@@ -28,6 +28,12 @@ class Reply(NamedTuple):
         return self.said[:MOST_TEXT].decode("utf-8", "replace")
 
 
+# RFC 5321 section 4.2: three digits, then "-" where more lines follow. A bare LF ends a line, too. Where the lines of
+# one reply differ in their code, the last one counts, as it does for Postfix.
+_CODES = {b"%d" % code: code for code in range(200, 600)}
+_MARKS = frozenset({b" ", b"-", b"\r", b""})
+
+
 class ReplyReader:
     """Takes bytes, gives replies. After `garbled` says why, nothing more is read: where the next reply would begin
     nobody knows."""
@@ -43,29 +49,26 @@ class ReplyReader:
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that `data` completes."""
         replies: list[Reply] = []
-        *lines, rest = (self._rest + data).split(b"\n")
+        if self.garbled is not None:
+            return replies
+        *lines, rest = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
         for line in lines:
-            if self.garbled is not None:
+            code = _CODES.get(line[:3])
+            if code is None or line[3:4] not in _MARKS:
+                self.garbled = f"no reply: {line[:100].decode('utf-8', 'replace')!r}"
                 return replies
-            reply = self._read(line[:MOST_LINE])
-            if reply is not None:
-                replies.append(reply)
+            said = line[4:MOST_LINE].rstrip()
+            if line[3:4] == b"-":
+                self._lines.append(said)
+            else:
+                replies.append(Reply(code, self._whole(said) if self._lines else said))
+            if len(self._lines) >= MOST_LINES:
+                self.garbled = f"a reply of more than {MOST_LINES} lines"
+                return replies
         self._rest = rest[:MOST_LINE]
         return replies
 
-    def _read(self, line: bytes) -> Reply | None:
-        """RFC 5321 section 4.2: three digits, then "-" where more lines follow. A bare LF ends a line, too. Where the
-        lines of one reply differ in their code, the last one counts, as it does for Postfix."""
-        code, mark, said = line[:3], line[3:4], line[4:].rstrip()
-        if not (len(code) == 3 and code.isdigit() and b"200" <= code < b"600" and mark in (b" ", b"-", b"", b"\r")):
-            self.garbled = f"no reply: {line[:100].decode('utf-8', 'replace')!r}"
-            return None
-        if mark == b"-":
-            self._lines.append(said)
-            if len(self._lines) >= MOST_LINES:
-                self.garbled = f"a reply of more than {MOST_LINES} lines"
-            return None
-        if self._lines:
-            said = b"\n".join([*self._lines, said])
-            self._lines = []
-        return Reply(int(code), said)
+    def _whole(self, last: bytes) -> bytes:
+        said = b"\n".join([*self._lines, last])
+        self._lines = []
+        return said

@@ -80,17 +80,21 @@ class Wire(asyncio.Protocol):
 
     async def drained(self, seconds: float) -> None:
         """Until there is room to write more. Raises LineBroken, also where that takes longer than `seconds`."""
+        deadline = self._loop.time() + seconds
         while self._is_paused and self._broken is None:
-            await self._wait(seconds)
+            await self._wait(deadline)
         if self._broken is not None:
             raise LineBroken(self._broken.text, self._broken.code)
 
     async def reply(self, seconds: float) -> Reply:
         """The next reply that is due. Raises LineBroken, also where it takes longer than `seconds`."""
-        while not self._replies:
-            if self._broken is not None:
-                raise LineBroken(self._broken.text, self._broken.code)
-            await self._wait(seconds)
+        if not self._replies:
+            # A reply that trickles gets no longer.
+            deadline = self._loop.time() + seconds
+            while not self._replies:
+                if self._broken is not None:
+                    raise LineBroken(self._broken.text, self._broken.code)
+                await self._wait(deadline)
         return self._replies.popleft()
 
     def release(self) -> asyncio.Transport:
@@ -139,10 +143,10 @@ class Wire(asyncio.Protocol):
 
     # Waiting.
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, deadline: float) -> None:
         """Until something has happened."""
         waiter = self._waiter = self._loop.create_future()
-        self._set_timer(self._loop.time() + seconds)
+        self._set_timer(deadline)
         try:
             await waiter
         finally:
