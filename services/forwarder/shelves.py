@@ -47,18 +47,32 @@ class Shelves:
                 place.set_result(job)
                 return
         shelf.jobs.append(job)
-        self._send_couriers(job.route, shelf)
+        if not self._send_couriers(job.route, shelf, 1) and not shelf.couriers:
+            self._dismiss_one()
 
     def widen(self) -> None:
         """More couriers may work than before."""
         for route, shelf in list(self._by_route.items()):
-            self._send_couriers(route, shelf)
+            self._send_couriers(route, shelf, len(shelf.jobs))
 
-    def _send_couriers(self, route: Route, shelf: Shelf) -> None:
-        most = 1 if self._only_one(route) else len(shelf.jobs)
-        while shelf.couriers < most and self.couriers < self._most():
+    def _send_couriers(self, route: Route, shelf: Shelf, wanted: int) -> int:
+        """Send up to `wanted`, as many as may work; returns how many."""
+        if self._only_one(route):
+            wanted = min(wanted, 1 - shelf.couriers)
+        sent = max(0, min(wanted, len(shelf.jobs), self._most() - self.couriers))
+        for _ in range(sent):
             shelf.couriers += 1
             self._start(route)
+        return sent
+
+    def _dismiss_one(self) -> None:
+        """A courier that waits for letters of another route gives its place to one that has some."""
+        for shelf in self._by_route.values():
+            while shelf.waiting:
+                place = shelf.waiting.popleft()
+                if not place.done():
+                    place.set_result(None)
+                    return
 
     def next(self, route: Route) -> Job | None:
         """The next job for a courier of `route`. None: there is none, or one courier too many works."""
