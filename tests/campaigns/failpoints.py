@@ -9,11 +9,14 @@ import signal
 import subprocess
 from collections import Counter
 from functools import partial
+from typing import Any
 
 from rich.table import Table
 
 from tests.campaigns.stage import ANN, Rows, Run, of_rows, on_own_servers, play
 from tests.kit.group import expel_members
+from tests.kit.mainserver import MainServer, plain, refusing_recipient
+from tests.kit.patience import until
 from tests.kit.sender import letter
 from tests.kit.system import System
 
@@ -35,6 +38,8 @@ PLACES: dict[str, tuple[str, ...]] = {
         "forwarder.before_record",
         "forwarder.before_publish",
         "forwarder.before_take_over",
+        "forwarder.before_notice",
+        "forwarder.before_notice_settled",
         "bus.before_commit",
     ),
     "pruner": (
@@ -45,9 +50,14 @@ PLACES: dict[str, tuple[str, ...]] = {
         "bus.before_commit",
     ),
 }
-# Claims of the dead are taken over soon, what was left untold is found soon, and what people delete is purged at once.
-SHORTENED = {"forwarder_lease_seconds": 3, "reconcile_seconds": 3, "bin_deleted_days": 0}
+# Claims of the dead are taken over soon, what was left untold is found soon, what people delete is purged at once, and
+# a letter that is refused again is parked.
+SHORTENED = {"forwarder_lease_seconds": 3, "reconcile_seconds": 3, "bin_deleted_days": 0, "believe_seconds": 0.5}
 SENDERS = 4
+# His letters are only forwarded and always refused, so their senders are told: now and then, for the main server must
+# not seem to refuse everything.
+PASSER = "passer@example.test"
+REFUSED_EACH_SECONDS = 2.0
 # A few may be on their way when the killing begins; most die much sooner.
 DEATH_SECONDS = 90.0
 MOST_PASSES = 4
@@ -56,21 +66,26 @@ MOST_PASSES = 4
 async def kills_lose_nothing(run: Run, *, kills: int) -> Rows:
     """Each place `kills` times; the services die beside each other while letters come in and some are deleted."""
     deaths: Counter[str] = Counter()
-    async with run(**SHORTENED) as system:
+    async with MainServer() as relay, run(**SHORTENED, notice_relay=relay.name) as system:
         await system.add_user(ANN)
+        await system.add_user(PASSER, mode="forward_only")
+        system.main.temper = refusing_recipient("passer@main.test", b"550 5.1.1 No such user")
         stop = asyncio.Event()
-        load = [asyncio.ensure_future(work(system, stop)) for work in (_send, _delete)]
+        load = [asyncio.ensure_future(work(system, stop)) for work in (_send, _send_in_vain, _delete)]
         try:
             await asyncio.gather(*(_kill_often(system, service, kills, deaths) for service in PLACES))
         finally:
             stop.set()
             await asyncio.gather(*load)
+        # Those refused last would wait for ever: a refusal is believed only when another letter was taken meanwhile.
+        system.main.temper = plain
         await system.settle(within=120)
+        told = await _each_is_told_of_once(system, relay)
         balance = await system.ledger.check(system.sender, system.main, after="kill -9")
         await system.check(after="kill -9")
     missing = [place for place in _named() if deaths[place] < kills]
     assert not missing, f"not reached: {missing}"
-    return [*((place, f"{deaths[place]} kills") for place in _named()), ("ledger", balance)]
+    return [*((place, f"{deaths[place]} kills") for place in _named()), ("notices", told), ("ledger", balance)]
 
 
 def _named() -> list[str]:
@@ -113,6 +128,39 @@ async def _send(system: System, stop: asyncio.Event) -> None:
             await asyncio.sleep(0.1)
 
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
+
+
+async def _send_in_vain(system: System, stop: asyncio.Event) -> None:
+    """Letters that are refused, each of a sender of its own."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        outgoing = letter(number, PASSER, sender=f"sender-{number}@elsewhere.test")
+        await system.sender.send_until_taken([outgoing], connections=1, within=600)
+        await asyncio.sleep(REFUSED_EACH_SECONDS)
+
+
+async def _each_is_told_of_once(system: System, relay: MainServer) -> int:
+    """Each refused letter has one notice, and the relay has that; returns how many. Killed after a dot, a forwarder
+    sends one twice, as it does any letter."""
+    notices: dict[str, str] = {}
+
+    async def told() -> bool:
+        documents = await system.ledger.documents()
+        notices.update({one["receipt_id"]: one["notice"]["of"] for one in documents.values() if "notice" in one})
+        parked = {name for name, one in documents.items() if one.get("address") == PASSER and _is_parked(one)}
+        return parked <= set(notices.values())
+
+    await until(told, within=60, pause=0.5, what="a notice of each refused letter")
+    await system.settle(within=60)
+    assert len(notices) == len(set(notices.values())), "two notices of one letter"
+    missing = notices.keys() - {one.receipt_id for one in relay.taken}
+    assert not missing, f"{len(missing)} of {len(notices)} notices never came to the relay"
+    return len(notices)
+
+
+def _is_parked(document: dict[str, Any]) -> bool:
+    return bool(document["forward"]["state"] == "parked")
 
 
 async def _delete(system: System, stop: asyncio.Event) -> None:
