@@ -126,11 +126,11 @@ class Claims:
     async def give_back(
         self, ids: Sequence[str], token: str, due: datetime | None = None, *, destination: str | None = None
     ) -> None:
-        """Return letters untried, due at `due` or, where that is None, at once and in their old place; the attempt is
-        not counted. With `destination`: they wait for that one."""
+        """Return letters untried: deferred until `due` or, where that is None, due at once and in their old place; the
+        attempt is not counted. With `destination`: they wait for that one."""
         fields: dict[str, Any] = {
             "forward.attempts": {"$subtract": ["$forward.attempts", 1]},
-            **_ended(_unwished(State.DEFERRED, pending_if_untried=True), due or "$received_at"),
+            **_ended(_unwished(State.DEFERRED, pending_if_untried=due is None), due or "$received_at"),
         }
         if destination is not None:
             fields["forward.destination"] = destination
