@@ -168,13 +168,15 @@ class Handover:
         return None
 
     def _refused(self, stage: str, reply: Reply) -> Answer:
-        if reply.code == 421:
+        if reply.code == 421 or reply.code < 400:
             self.wire.abort()
-        if stage != "rset":
-            return Answer(stage, reply.code, reply.text)
-        # It says nothing of the letter; but what follows may belong to the transaction before.
-        self.wire.abort()
-        return Answer("mail", reply.code if reply.code == 421 else 0, f"RSET was refused: {reply.text}")
+        if stage == "rset":
+            # It says nothing of the letter; but what follows may belong to the transaction before.
+            self.wire.abort()
+            return Answer("mail", reply.code if reply.code == 421 else 0, f"RSET was refused: {reply.text}")
+        if reply.code < 400:
+            return Answer(stage, 0, f"that is no answer to {stage.upper()}: {reply.code} {reply.text}")
+        return Answer(stage, reply.code, reply.text)
 
     # By DATA.
 
@@ -213,7 +215,9 @@ class Handover:
         self.needs_reset = True
         if data.code == 421 or data.code < 400:
             self.wire.abort()
-        return Answer("data", data.code if data.code >= 400 else 0, data.text)
+        if data.code < 400:
+            return Answer("data", 0, f"that is no answer to DATA: {data.code} {data.text}")
+        return Answer("data", data.code, data.text)
 
     async def _write(self, content: memoryview) -> Answer | None:
         """Piece by piece; what went wrong, if something did."""

@@ -100,6 +100,7 @@ class Session:
         self._settings = settings
         # Whom the server takes us for, since XCLIENT; None: for ourselves.
         self._passed: Client | None = None
+        self._is_used = False
         self._take_over(client)
 
     @classmethod
@@ -137,13 +138,15 @@ class Session:
         try:
             if self._route.pass_client == XCLIENT and self._passed != envelope.client:
                 await self._pass(envelope.client)
-            return await self._send(envelope, may_send)
+            answer = await self._send(envelope, may_send)
         except SessionFailed as failure:
             self.close()
             return failure.answer
         except BaseException:
             self.close()
             raise
+        self._is_used = True
+        return answer
 
     async def _send(self, envelope: Envelope, may_send: MaySend) -> Answer:
         try:
@@ -161,17 +164,17 @@ class Session:
     async def _open_again(self) -> None:
         """As ourselves. Raises SessionFailed."""
         self.close()
-        self._passed = None
+        self._passed, self._is_used = None, False
         self._take_over(await _connected(self._route, self._settings))
 
     async def _pass(self, client: Client | None) -> None:
-        """Have the server take us for `client`, if it lets us. Raises SessionFailed."""
-        if self._passed is not None and (client is None or not self._handover.announced.xclient):
+        """Have the server take us for `client`, if it lets us; never for the client of another letter. Raises
+        SessionFailed."""
+        command = self._xclient(client)
+        if self._passed is not None and not command:
             await self._open_again()
-        if client is None or self._route in WITHOUT_XCLIENT:
-            return
-        command = xclient(client, self._handover.announced.xclient)
-        if not command:
+            command = self._xclient(client)
+        if client is None or not command or not self._handover.wire.usable:
             return
         refusal = await self._say_xclient(command, client)
         if refusal is None:
@@ -181,21 +184,32 @@ class Session:
         WITHOUT_XCLIENT.add(self._route)
         await self._open_again()
 
+    def _xclient(self, client: Client | None) -> bytes:
+        """The command; empty where it is not to be said."""
+        if client is None or self._route in WITHOUT_XCLIENT:
+            return b""
+        return xclient(client, self._handover.announced.xclient)
+
     async def _say_xclient(self, command: bytes, client: Client) -> str | None:
         """Why it was refused; None: the server has begun anew, and is greeted again. Raises SessionFailed."""
-        smtp = self._client
+        smtp, route = self._client, self._route
         transport = self._handover.wire.release()
         if smtp.protocol is not None:
             # The library's own, as it was before we took over.
             transport.set_protocol(smtp.protocol)
-        async with _Stages(smtp, "ehlo") as stages:
+        # A connection that had been used may be closed by now: the next try is on one that has not.
+        async with _Stages(smtp, "mail" if self._is_used else "ehlo") as stages:
             if self._handover.needs_reset:
                 await smtp.execute_command(b"RSET")
             reply = await smtp.execute_command(command)
             if reply.code != 220:
+                smtp.close()
                 return f"{reply.code} {_cut(reply.message)}"
+            stages.now = "ehlo"
+            smtp.esmtp_extensions = {}
             await _greet(smtp, greeting_name(client))
-            await _log_in(smtp, self._route, stages)
+            if smtp.supports_extension("auth"):
+                await _log_in(smtp, route, stages)
         self._take_over(smtp)
         return None
 
@@ -216,20 +230,20 @@ class Session:
 
 async def probe(host: str, port: int, settings: Forwarder) -> Answer:
     """Whether somebody is there: connect, be greeted, say EHLO and QUIT. Raises SessionFailed."""
-    route = Route(host, port, None, None, "none")
-    stages = ["connect"]
+    stage = "connect"
     try:
-        async with asyncio.timeout(settings.connect_seconds + PROBE_SECONDS):
-            client = await _connected_client(route, settings, upgrade=False)
-            async with _Stages(client) as at:
+        async with asyncio.timeout(settings.connect_seconds + PROBE_SECONDS - QUIT_SECONDS):
+            client = await _connected_client(Route(host, port, None, None, "none"), settings, upgrade=False)
+            stage = "banner"
+            async with _Stages(client) as stages:
                 await client.connect()
-                stages[0] = at.now = "ehlo"
+                stage = stages.now = "ehlo"
                 reply = await _greet(client)
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError, RuntimeError, TimeoutError):
-                await asyncio.wait_for(client.quit(), QUIT_SECONDS)
-            client.close()
     except TimeoutError:
-        raise SessionFailed(Answer(stages[0], 0, "no answer in time")) from None
+        raise SessionFailed(Answer(stage, 0, "no answer in time")) from None
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError, RuntimeError):
+        await asyncio.wait_for(client.quit(), QUIT_SECONDS)
+    client.close()
     return Answer("ehlo", reply.code, _cut(reply.message))
 
 
@@ -333,6 +347,8 @@ async def _greet(client: aiosmtplib.SMTP, name: str | None = None) -> SMTPRespon
     try:
         return await client.ehlo(hostname=name)
     except aiosmtplib.SMTPHeloError:
+        if not client.is_connected:
+            raise
         return await client.helo(hostname=name)
 
 

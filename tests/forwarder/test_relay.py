@@ -1,12 +1,16 @@
 """One session with a main server, of every temper: what is sent, and what is told of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
-from services.forwarder.relay import Envelope, LeaseStale, Route, Session, SessionFailed
+from services.forwarder import relay
+from services.forwarder.relay import Envelope, LeaseStale, Route, Session, SessionFailed, probe
 from shared.settings import Forwarder
+from tests.kit import certificates
 from tests.kit.mainserver import (
     MainServer,
     Temper,
@@ -16,6 +20,7 @@ from tests.kit.mainserver import (
     hanging_after_dot,
     refusing,
 )
+from tests.kit.scribe import EVERYTHING, HANG_UP, LOOPBACK, Scribe
 
 HEAD = b"Received: from x by y id 01J00000000000000000000000; now\r\nSubject: hi\r\n\r\n"
 
@@ -123,6 +128,86 @@ async def test_tls_that_is_required_is_never_done_without(tls: str, stands: bool
         with pytest.raises(SessionFailed) as failure:
             await Session.open(_route(server, tls=tls), _settings())
         assert failure.value.answer.stage == "starttls"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("announces", [EVERYTHING, (b"PIPELINING",), ()], ids=["chunking", "pipelining", "neither"])
+async def test_letters_go_within_tls_on_every_loop(
+    run: Callable[[Coroutine[Any, Any, None]], Any], announces: tuple[bytes, ...]
+) -> None:
+    contents = [HEAD + b"small\r\n", HEAD + b"line\r\n" * 500_000, HEAD + b"small again\r\n"]
+
+    async def scenario() -> None:
+        async with Scribe(announces or (b"8BITMIME",), tls=certificates.good()) as server:
+            route = Route(LOOPBACK, server.port, None, None, "required")
+            session = await Session.open(route, _settings())
+            for content in contents:
+                answer = await session.send(Envelope("bob@x.test", "ann@main.test", content), lambda: True)
+                assert (answer.stage, answer.code) == ("dot", 250)
+            await session.quit()
+            assert [kept.raw for kept in server.kept] == contents
+            assert server.verbs[:3] == ["EHLO", "STARTTLS", "EHLO"]
+
+    await asyncio.to_thread(run, scenario())
+
+
+async def test_what_is_announced_in_clear_counts_no_more_within_tls() -> None:
+    """RFC 3207 section 4.2."""
+    async with Scribe(tls=certificates.good()) as server:
+        session = await Session.open(Route(LOOPBACK, server.port, None, None, "opportunistic"), _settings())
+        server.announces = (b"8BITMIME",)
+        await session.quit()
+        session = await Session.open(Route(LOOPBACK, server.port, None, None, "opportunistic"), _settings())
+        assert (await session.send(Envelope("", "ann@main.test", HEAD), lambda: True)).code == 250
+        assert server.kept[0].by == "DATA"
+
+
+async def test_a_session_that_the_server_has_left_is_known_to_be_of_no_use() -> None:
+    async with MainServer() as server:
+        session = await Session.open(_route(server), _settings())
+        was_usable = session.usable
+        await server.go_away()
+        await asyncio.sleep(0.05)
+        assert (was_usable, session.usable) == (True, False)
+        answer = await session.send(Envelope("", "ann@main.test", HEAD), lambda: True)
+        assert (answer.stage, answer.code, answer.dot_sent) == ("mail", 0, False)
+        await session.quit()
+
+
+@pytest.mark.parametrize("says", [{}, {"EHLO": [b"502 5.5.1 Not known"]}], ids=["ehlo", "helo"])
+async def test_a_probe_is_polite_and_tells_who_is_there(says: dict[str, list[bytes]]) -> None:
+    async with Scribe(says=says) as server:
+        answer = await probe(LOOPBACK, server.port, _settings())
+        assert (answer.stage, answer.code) == ("ehlo", 250)
+        assert "scribe.test" in answer.text
+        assert server.verbs == ["EHLO", *(["HELO"] if says else []), "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("says", "stage", "code"),
+    [
+        ({"CONNECT": [b"554 5.3.2 No"]}, "banner", 554),
+        ({"CONNECT": [b"421 4.3.2 Busy"]}, "banner", 421),
+        ({"CONNECT": [b"220-and"]}, "banner", 0),
+        ({"CONNECT": [HANG_UP]}, "banner", 0),
+        ({"EHLO": [b"421 4.3.2 Busy"]}, "ehlo", 421),
+        ({"EHLO": [b"502 5.5.1 No"], "HELO": [b"502 5.5.1 No"]}, "ehlo", 502),
+        ({"EHLO": [HANG_UP]}, "ehlo", 0),
+    ],
+)
+async def test_a_probe_tells_what_is_the_matter(says: dict[str, list[bytes]], stage: str, code: int) -> None:
+    async with Scribe(says=says) as server, asyncio.timeout(5):
+        with pytest.raises(SessionFailed) as failure:
+            await probe(LOOPBACK, server.port, _settings())
+        assert (failure.value.answer.stage, failure.value.answer.code) == (stage, code)
+
+
+async def test_a_probe_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "PROBE_SECONDS", relay.QUIT_SECONDS)
+    async with MainServer(temper=greeting_never) as server, asyncio.timeout(5):
+        with pytest.raises(SessionFailed) as failure:
+            await probe(LOOPBACK, server.port, _settings(connect_seconds=0.5, command_seconds=60))
+        assert (failure.value.answer.stage, failure.value.answer.code) == ("banner", 0)
 
 
 async def test_several_letters_go_over_one_session() -> None:
