@@ -71,7 +71,7 @@ class Reconcile:
         claimed = await self._claims.of_forwarder(self._lease.forwarder, self._clock.now() - self._age, BATCH)
         strays = [letter for letter in claimed if letter["_id"] not in self._held]
         for letter in strays:
-            await self._claims.give_back([letter["_id"]], letter["forward"]["claim"]["token"], self._clock.now())
+            await self._claims.give_back([letter["_id"]], letter["forward"]["claim"]["token"])
         _count("stray_claim", len(strays))
 
 

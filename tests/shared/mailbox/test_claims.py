@@ -81,7 +81,7 @@ async def test_a_wish_is_fulfilled_by_giving_back_and_by_taking_over(room: Room)
     given, taken = await room.claimed(), await room.claimed(by="dead", token="other")
     await room.delete(given)
     await room.delete(taken)
-    await room.claims.give_back([given], "token", NOW)
+    await room.claims.give_back([given], "token")
     assert await room.claims.take_over("dead", NOW, LATER) == 1
     assert await room.state(given) == await room.state(taken) == "cancelled"
 
@@ -175,7 +175,7 @@ async def test_9_giving_back_does_not_count_as_an_attempt(room: Room) -> None:
     fresh, tried_before = await room.put_new(), await room.claimed()
     await room.end(tried_before, "defer", code=450, due=NOW)
     await room.claims.claim([fresh, tried_before], "forwarder", "second", NOW)
-    await room.claims.give_back([fresh, tried_before], "second", NOW)
+    await room.claims.give_back([fresh, tried_before], "second")
     assert await room.state(fresh) == "pending"
     assert await room.state(tried_before) == "deferred"
     assert (await room.now(fresh))["forward"]["attempts"] == 0
@@ -184,7 +184,7 @@ async def test_9_giving_back_does_not_count_as_an_attempt(room: Room) -> None:
 
 async def test_giving_back_with_another_token_changes_nothing(room: Room) -> None:
     name = await room.claimed()
-    await room.claims.give_back([name], "another", NOW)
+    await room.claims.give_back([name], "another")
     assert await room.state(name) == "in_flight"
 
 
