@@ -83,6 +83,15 @@ async def test_8_the_fifth_unknown_result_owes_a_notice_too(room: Room) -> None:
     assert [letter["_id"] for letter in await _due(room)] == [name]
 
 
+async def test_what_expires_untried_owes_a_notice_where_it_cannot_be_read(room: Room) -> None:
+    hidden = await room.put_new(mode="forward_only", folder=None)
+    await room.put_new()
+    await room.put_new(mode="forward_only", folder=None, sender="")
+    parked = await Destinations(room.database).expire(TARGET, NOW, LATER, {"code": 0, "text": "its time was over"})
+    assert len(parked) == 3
+    assert [letter["_id"] for letter in await _due(room)] == [hidden]
+
+
 async def test_a_delete_in_flight_leaves_nobody_to_be_told(room: Room) -> None:
     name = await room.claimed(mode="forward_only", folder=None)
     await room.delete(name)
