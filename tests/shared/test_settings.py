@@ -16,7 +16,7 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_variable_of_another_service_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_SMTP_PORT", "2599")
-    assert load(Forwarder).retry_seconds == 5
+    assert load(Forwarder).retry_seconds == 300
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_a_run_wrote_down_in_its_data_folder_is_the_default(
 
 def test_a_data_folder_without_settings_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_DATA", str(tmp_path))
-    assert load(Forwarder).retry_seconds == 5
+    assert load(Forwarder).retry_seconds == 300
 
 
 def test_secrets_are_hidden_where_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
