@@ -19,6 +19,9 @@ Mode = Annotated[str | None, typer.Option(help="store_and_forward, forward_only 
 TargetAddress = Annotated[str | None, typer.Option(help="full address on the target server")]
 TargetServer = Annotated[str | None, typer.Option(help="host[:port] or user:password@host:port; STARTTLS or plain")]
 Tls = Annotated[str | None, typer.Option(help="none, opportunistic, required or verified")]
+PassClient = Annotated[
+    str | None, typer.Option(help="none, xclient or xforward: tell the target server who handed a letter in here")
+]
 Pop3Delete = Annotated[str | None, typer.Option(help="delete or hide: what a deletion by POP3 means")]
 Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="whether he takes mail and may log in")]
 Password = Annotated[str | None, typer.Option(help="his password; asked for where it is left out")]
@@ -44,6 +47,7 @@ def add(
     target_address: TargetAddress = None,
     target_server: TargetServer = None,
     tls: Tls = None,
+    pass_client: PassClient = None,
     pop3_delete: Pop3Delete = None,
     enabled: Enabled = None,
     as_json: AsJson = False,
@@ -56,6 +60,7 @@ def add(
         target_address=target_address,
         target_server=target_server,
         tls=tls,
+        pass_client=pass_client,
         pop3_delete=pop3_delete,
         enabled=enabled,
     )
@@ -72,6 +77,7 @@ def change(
     target_address: TargetAddress = None,
     target_server: TargetServer = None,
     tls: Tls = None,
+    pass_client: PassClient = None,
     pop3_delete: Pop3Delete = None,
     enabled: Enabled = None,
     as_json: AsJson = False,
@@ -82,6 +88,7 @@ def change(
         target_address=target_address,
         target_server=target_server,
         tls=tls,
+        pass_client=pass_client,
         pop3_delete=pop3_delete,
         enabled=enabled,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.forwarder.client import Client
 from services.forwarder.relay import Envelope, Route
 from shared import logs
 from shared.mailbox.bodies import Bodies
@@ -116,5 +117,11 @@ class Loader:
         target = user.target if user is not None else None
         assert user is not None and target is not None  # noqa: S101, PT018  (likewise)
         password = self._seal.open(target.password) if target.password is not None else None
-        route = Route(target.host, target.port, target.username, password, user.tls)
-        return route, Envelope(letter["sender"], user.target_address or "", content)
+        route = Route(target.host, target.port, target.username, password, user.tls, user.pass_client)
+        return route, Envelope(letter["sender"], user.target_address or "", content, _client(letter))
+
+
+def _client(letter: Letter) -> Client | None:
+    """Who handed the letter in; not known of one of an earlier version."""
+    known = letter.get("client") or {}
+    return Client(known["address"], known.get("name"), known.get("helo")) if known.get("address") else None

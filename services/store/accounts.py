@@ -137,7 +137,7 @@ class Accounts:
         if after.target is None:
             return
         if _name(before) == _name(after):
-            if (before.target, before.tls) != (after.target, after.tls):
+            if (before.target, before.tls, before.pass_client) != (after.target, after.tls, after.pass_client):
                 await self._destinations.hurry({"address": after.address}, self._clock.now())
             return
         moved = await self._destinations.refile(after.address, after.target.name, self._clock.now())
@@ -148,6 +148,7 @@ class Accounts:
         after = replace(
             before,
             tls=change.tls or before.tls,
+            pass_client=change.pass_client or before.pass_client,
             pop3_delete=change.pop3_delete or before.pop3_delete,
             enabled=before.enabled if change.enabled is None else change.enabled,
             password_hash=password_hash if "password" in given else before.password_hash,
@@ -177,6 +178,7 @@ class Accounts:
             target_address=new.target_address,
             target=self._target(new.target_server, None) if new.target_server else None,
             tls=new.tls,
+            pass_client=new.pass_client,
             pop3_delete=new.pop3_delete,
             enabled=new.enabled,
         )

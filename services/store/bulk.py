@@ -17,7 +17,7 @@ from shared.mailbox.users import UserExists
 
 MOST_ROWS = 10_000
 COLUMNS = ("address", "password", "mode", "target_address", "target_server")
-MORE_COLUMNS = ("tls", "pop3_delete", "enabled")
+MORE_COLUMNS = ("tls", "pass_client", "pop3_delete", "enabled")
 _MADE_BESIDE_EACH_OTHER = 16
 _CHECKED_AT_ONCE = 100
 

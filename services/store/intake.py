@@ -30,6 +30,8 @@ STORED = Counter("understudy_stored_total", "Letters put into mailboxes")
 PUBLISH_SECONDS = 20.0
 # An event has this long to bring a new letter to a forwarder before a look at the backlog does.
 GRACE = timedelta(seconds=10)
+# What a main server may be told of who handed a letter in.
+_CLIENT = ("address", "name", "helo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Intake:
             spam=told.spam,
             now=now,
             due=now + GRACE,
+            client={name: told.client[name] for name in _CLIENT if told.client.get(name)} or None,
         )
 
     async def _keep_bodies(self, receipts: Sequence[Receipt], copies: dict[str, list[Letter]]) -> None:

@@ -14,6 +14,7 @@ from shared import target
 from shared.letter import Mode
 
 Tls = Literal["none", "opportunistic", "required", "verified"]
+PassClient = Literal["none", "xclient", "xforward"]
 Pop3Delete = Literal["delete", "hide"]
 
 # The sample user's password is `ann`; what is shorter is a slip.
@@ -86,6 +87,8 @@ TargetServerText = Annotated[str, AfterValidator(_checked_target_server)]
 
 _TARGET_SERVER = "host[:port] or user:password@host:port; STARTTLS or plain, never port 465"
 
+_CLIENT_TOLD = "how the target server is told who handed a letter in here, where it lets us"
+
 
 class NewUser(BaseModel):
     """A user to be made."""
@@ -98,6 +101,7 @@ class NewUser(BaseModel):
     target_address: TargetAddress | None = Field(None, description="the full address on the target server")
     target_server: TargetServerText | None = Field(None, description=_TARGET_SERVER)
     tls: Tls = "opportunistic"
+    pass_client: PassClient = Field("none", description=_CLIENT_TOLD)
     pop3_delete: Pop3Delete = "delete"
     enabled: bool = True
 
@@ -122,6 +126,7 @@ class UserChange(BaseModel):
         None, description=f"{_TARGET_SERVER}; a password written back as *** is kept"
     )
     tls: Tls | None = None
+    pass_client: PassClient | None = Field(None, description=_CLIENT_TOLD)
     pop3_delete: Pop3Delete | None = None
     enabled: bool | None = None
 

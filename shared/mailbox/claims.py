@@ -24,7 +24,7 @@ HISTORY = 50
 _CLAIMED_FIELDS = dict.fromkeys(
     (
         *("receipt_id", "address", "folder", "partition", "sender", "size", "mode", "received_at", "forward"),
-        *("removals", "notice"),
+        *("removals", "notice", "client"),
     ),
     1,
 )

@@ -1,6 +1,7 @@
 """Letters as documents: put in, looked up, listed. What changes one's state is in claims.py and removal.py.
 
     {_id, receipt_id, address, partition, offset, folder, mode, size, received_at, sender, spam, flags, removals,
+     client: {address, name, helo},
      forward: {state, arming, armed_at, destination, due, attempts, unknown, refused_at, last, history, claim, wish,
                forwarded_at},
      binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, uid, notice_due,
@@ -43,15 +44,17 @@ def new_letter(
     spam: dict[str, Any] | None,
     now: datetime,
     due: datetime,
+    client: dict[str, Any] | None = None,
 ) -> Letter:
     """The document of a letter that has just come in. Without a destination nothing is to be forwarded.
 
-    `due` is when a look at the backlog may bring it, should its event not have.
+    `due` is when a look at the backlog may bring it, should its event not have. `client` is who handed the
+    letter in: address, and name and helo where they are known; None: we did.
     """
     forward: dict[str, Any] = {"state": str(State.NONE), "arming": 0, "attempts": 0, "unknown": 0}
     if destination is not None:
         forward |= {"state": str(State.PENDING), "arming": 1, "armed_at": now, "destination": destination, "due": due}
-    return {
+    letter: Letter = {
         "_id": letter_id,
         "receipt_id": receipt_id,
         "address": address,
@@ -67,6 +70,9 @@ def new_letter(
         "removals": 0,
         "forward": forward,
     }
+    if client is not None:
+        letter["client"] = client
+    return letter
 
 
 class Letters:

@@ -13,6 +13,7 @@ from shared.mailbox.connect import Database, MailboxUnavailable, reaching
 
 # Where letters go whose user is gone: seen by administrators (design rule 14).
 POSTMASTER = "postmaster"
+NOT_PASSED = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class User:
     target_address: str | None = None
     target: Target | None = None
     tls: str = "opportunistic"
+    # Whether the target is told who handed a letter in here: none, xclient or xforward.
+    pass_client: str = NOT_PASSED
     pop3_delete: str = "delete"
     enabled: bool = True
     # Deleted while letters wait: no login, no new mail, gone when the last is forwarded.
@@ -114,7 +117,11 @@ class Users:
     @reaching
     async def replace(self, before: User, after: User) -> bool:
         """Compare-and-set of the whole user; False: he has changed or is gone."""
-        result = await self._users.replace_one(_document(before), _document(after))
+        query: dict[str, Any] = _document(before)
+        if before.pass_client == NOT_PASSED:
+            # Users of earlier versions have no such field.
+            query["pass_client"] = {"$in": [NOT_PASSED, None]}
+        result = await self._users.replace_one(query, _document(after))
         return bool(result.matched_count)
 
     @reaching
@@ -155,6 +162,7 @@ def _document(user: User) -> dict[str, Any]:
         "password_hash": user.password_hash,
         "target_address": user.target_address,
         "tls": user.tls,
+        "pass_client": user.pass_client,
         "pop3_delete": user.pop3_delete,
         "enabled": user.enabled,
         "leaving": user.leaving,
@@ -182,6 +190,7 @@ def _user(document: dict[str, Any]) -> User:
         target_address=document["target_address"],
         target=Target(**target) if target else None,
         tls=document["tls"],
+        pass_client=document.get("pass_client", NOT_PASSED),
         pop3_delete=document["pop3_delete"],
         enabled=document["enabled"],
         leaving=document["leaving"],

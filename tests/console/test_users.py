@@ -14,8 +14,9 @@ async def test_a_user_is_added_shown_changed_listed_and_removed(understudy: Comm
     assert added["target_server"] == "u:***@main.test:587"
     assert (await understudy.good("user", "show", address, "--json")).json == added
     assert address in (await understudy.good("user", "show", address)).text
-    changed = (await understudy.good("user", "set", address, "--tls", "required", "--disable", "--json")).json
-    assert (changed["tls"], changed["enabled"]) == ("required", False)
+    changes = ("--tls", "required", "--pass-client", "xforward", "--disable")
+    changed = (await understudy.good("user", "set", address, *changes, "--json")).json
+    assert (changed["tls"], changed["pass_client"], changed["enabled"]) == ("required", "xforward", False)
     await understudy.good("user", "set", address, "--enable")
     assert "new password" in (await understudy.good("user", "password", address, "--password", "another")).text
     assert (await door.user(address, "another").get(f"/users/{address}")).status_code == 200

@@ -31,6 +31,17 @@ async def test_1_a_record_that_comes_again_makes_the_same_letter_and_the_same_ev
     assert len({event.event_id for event in await _told(desk)}) == 1
 
 
+async def test_a_letter_knows_who_handed_it_in_as_far_as_that_is_known(desk: Desk) -> None:
+    told = {"address": "192.0.2.7", "name": None, "helo": "mx.example.org", "tls": None, "authenticated_as": None}
+    record = receipt()
+    known = replace(record, facts=replace(record.facts, client=told))
+    unknown = receipt()
+    await desk.intake.take_in([known, unknown])
+    letter = await desk.room.now(letter_id(known.facts.receipt_id, ANN))
+    assert letter["client"] == {"address": "192.0.2.7", "helo": "mx.example.org"}
+    assert "client" not in await desk.room.now(letter_id(unknown.facts.receipt_id, ANN))
+
+
 async def test_a_record_that_stands_twice_in_a_batch_is_one_letter(desk: Desk) -> None:
     record = receipt()
     await desk.intake.take_in([record, record])

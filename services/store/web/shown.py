@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from services.store.mainservers import MainServer
-from services.store.user import Pop3Delete, Tls
+from services.store.user import PassClient, Pop3Delete, Tls
 from shared import target
 from shared.destination import Health
 from shared.letter import UNFINISHED, WAITING, Mode, State
@@ -22,6 +22,7 @@ class ShownUser(BaseModel):
     target_address: str | None
     target_server: str | None = Field(description="a password in it is shown as ***, and kept if written back so")
     tls: Tls
+    pass_client: PassClient
     pop3_delete: Pop3Delete
     enabled: bool
     created_at: str
@@ -105,6 +106,7 @@ def user(one: User) -> ShownUser:
         target_address=one.target_address,
         target_server=server,
         tls=one.tls,
+        pass_client=one.pass_client,
         pop3_delete=one.pop3_delete,
         enabled=one.enabled,
         created_at=rfc3339(one.created_at),

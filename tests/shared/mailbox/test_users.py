@@ -46,6 +46,18 @@ async def test_a_change_loses_against_one_that_came_first(users: Users) -> None:
     assert not await users.replace(ANN, replace(ANN, tls="required"))
 
 
+async def test_a_user_of_an_earlier_version_has_his_client_passed_on_to_nobody_and_can_be_changed(
+    users: Users, room: Room
+) -> None:
+    await users.add(ANN)
+    await room.database["users"].update_one({"_id": ANN.address}, {"$unset": {"pass_client": ""}})
+    assert await users.get(ANN.address) == ANN
+    told = replace(ANN, pass_client="xclient")
+    assert await users.replace(ANN, told)
+    assert not await users.replace(ANN, replace(ANN, tls="required"))
+    assert await users.get(ANN.address) == told
+
+
 async def test_disabled_and_leaving_users_take_no_mail(users: Users) -> None:
     await users.add(ANN)
     await users.add(replace(BOB, enabled=False))

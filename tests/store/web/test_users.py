@@ -33,6 +33,7 @@ async def test_a_user_is_made_and_shown(door: Door) -> None:
         "target_address": "M@main.test",
         "target_server": "main.test:25",
         "tls": "opportunistic",
+        "pass_client": "none",
         "pop3_delete": "delete",
         "enabled": True,
         "leaving": False,
@@ -61,6 +62,7 @@ async def test_a_user_is_made_and_shown(door: Door) -> None:
         ({"password": "abc\r\ndef"}, "password", "control"),
         ({"mode": "both"}, "mode", "store_and_forward"),
         ({"tls": "maybe"}, "tls", "opportunistic"),
+        ({"pass_client": "xyz"}, "pass_client", "xforward"),
         ({"pop3_delete": "keep"}, "pop3_delete", "hide"),
         ({"enabled": "perhaps"}, "enabled", "boolean"),
         ({"target_server": None}, "target_server", "store_and_forward needs it"),
@@ -126,8 +128,9 @@ async def test_a_targets_password_is_sealed_hidden_and_kept_when_written_back(do
     assert Seal(b"a key that is long enough").open(kept.password) == "p@ss"
     assert kept.username == "us@er"
 
-    back = await door.admin.patch(f"/users/{address}", json=shown | {"tls": "required"})
+    back = await door.admin.patch(f"/users/{address}", json=shown | {"tls": "required", "pass_client": "xclient"})
     assert back.status_code == 200
+    assert (back.json()["tls"], back.json()["pass_client"]) == ("required", "xclient")
     assert (await Users(door.database).get(address)).target == kept  # type: ignore[union-attr]
     moved = await door.admin.patch(f"/users/{address}", json={"target_server": "us%40er:***@main.test:25"})
     assert moved.json()["target_server"] == "us%40er:***@main.test:25"
