@@ -9,7 +9,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from shared.moments import rfc3339, utc_now
+from shared.moments import rfc3339_now
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # These tell every command, connection or heartbeat as a line; what matters of it we log ourselves.
@@ -22,7 +22,7 @@ def configure(service: str, log_format: str, level: str) -> None:
     finish: list[Processor] = [structlog.dev.ConsoleRenderer()] if as_text else [_as_json]
     factory: Any = structlog.WriteLoggerFactory if as_text else structlog.BytesLoggerFactory
     structlog.configure(
-        processors=[_stamped(service), structlog.processors.format_exc_info, *finish],
+        processors=[_stamped(service), *finish],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=factory(file=sys.stderr if as_text else sys.stderr.buffer),
         cache_logger_on_first_use=True,
@@ -33,10 +33,11 @@ def configure(service: str, log_format: str, level: str) -> None:
 
 
 def _stamped(service: str) -> Processor:
-    """When, how bad and who, put in front; by hand, because there is a line for each letter and stage."""
+    """When, how bad and who, put in front; in one step and by hand: there is a line for each letter and stage."""
 
-    def stamp(_: Any, level: str, line: EventDict) -> EventDict:
-        return {"at": rfc3339(utc_now()), "level": level, "service": service, **line}
+    def stamp(logger: Any, level: str, line: EventDict) -> EventDict:
+        stamped: EventDict = {"at": rfc3339_now(), "level": level, "service": service, **line}
+        return structlog.processors.format_exc_info(logger, level, stamped) if "exc_info" in line else stamped
 
     return stamp
 

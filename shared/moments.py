@@ -1,6 +1,8 @@
 """Points in time as people and programs exchange them: UTC, RFC 3339, milliseconds."""
 
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def rfc3339(moment: datetime) -> str:
@@ -20,3 +22,14 @@ def from_rfc3339(text: str) -> datetime:
 def utc_now() -> datetime:
     """This machine's clock, for log lines and what is not decided by; the database's clock decides."""
     return datetime.now(UTC)
+
+
+def rfc3339_now() -> str:
+    """`rfc3339(utc_now())` at a third of the cost, for what is said of each letter."""
+    second, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_to_the_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
