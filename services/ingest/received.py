@@ -1,6 +1,5 @@
 """The one header that we add (RFC 5321 section 4.4), and the names of receipts."""
 
-import random
 import re
 import secrets
 import time
@@ -11,7 +10,8 @@ from typing import NamedTuple
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_RANDOM_BITS = 80
+# In pairs of letters, ten bits each: a receipt's place in its millisecond, and before it the process's own mark.
+_PLACE_PAIRS, _OWN_PAIRS = 3, 5
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -53,29 +53,28 @@ def protocol(*, is_extended: bool, is_tls: bool, is_utf8: bool) -> str:
 
 
 class Receipts:
-    """Names receipts by ULIDs that only grow: a millisecond's later ones are the first one's successors."""
+    """Names receipts by ULIDs that only grow. They have to be unique, not secret: what is random is drawn once."""
 
-    __slots__ = ("_head", "_millisecond", "_random", "_tail")
+    __slots__ = ("_head", "_millisecond", "_own", "_place")
 
     def __init__(self) -> None:
         self._millisecond = 0
         self._head = ""
-        self._tail = 0
-        # They have to be unique, not secret.
-        self._random = random.Random(secrets.randbits(256))  # noqa: S311
+        # Counted up for longer than a millisecond when the clock is put back; there is room for a billion.
+        self._place = 0
+        self._own = _encoded(secrets.randbits(10 * _OWN_PAIRS), _OWN_PAIRS)
 
     def new(self) -> Receipt:
         now = time.time_ns() // 1_000_000
         if now > self._millisecond:
             self._millisecond = now
-            self._head = _encoded(now, 5)
-            # The top bit is free, so that the successors of a millisecond never run over.
-            self._tail = self._random.getrandbits(_RANDOM_BITS - 1)
+            self._head = _encoded(now, 5) + self._own
+            self._place = 0
         else:
-            self._tail += 1
+            self._place += 1
         second, millisecond = divmod(now, 1000)
         at, date = _named(second)
-        return Receipt(self._head + _encoded(self._tail, 8), f"{at}.{millisecond:03d}Z", date)
+        return Receipt(self._head + _encoded(self._place, _PLACE_PAIRS), f"{at}.{millisecond:03d}Z", date)
 
 
 def _encoded(number: int, pairs: int) -> str:

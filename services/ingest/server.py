@@ -58,6 +58,9 @@ class IngestSMTP(SMTP):
         self._is_ended = False  # the client has closed its side
         self._is_gone = False
 
+    def __del__(self) -> None:
+        """Not StreamReaderProtocol's, which looks in vain for the stream that we do not have."""
+
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

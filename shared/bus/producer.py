@@ -7,6 +7,7 @@ record told twice by that id, and aiokafka's idempotent producer never gives up 
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -62,7 +63,7 @@ class Producer:
 
     async def start(self) -> None:
         """Return at once; connect in the background, as often as it takes."""
-        self._started_at = asyncio.get_running_loop().time()
+        self._started_at = time.monotonic()
         self._connecting = asyncio.ensure_future(self._connect())
         self._listening = asyncio.ensure_future(self._listen())
 
@@ -82,7 +83,7 @@ class Producer:
     @property
     def silent(self) -> bool:
         """Whether the broker is known to be down."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self._kafka is None:
             return now - self._started_at > self._silence.seconds
         return self._silence.is_known(now)
@@ -138,7 +139,7 @@ class Producer:
         Raises:
             BusUnavailable: refused, or no answer.
         """
-        self._silence.owe(batch, asyncio.get_running_loop().time())
+        self._silence.owe(batch, time.monotonic())
         try:
             async with asyncio.timeout(self._silence.seconds):
                 published = await self._connected_kafka.send_batch(
@@ -155,7 +156,7 @@ class Producer:
     async def _send(self, message: Message) -> asyncio.Future[object]:
         # Owed from here on: the library may wait for the broker before it takes the record.
         owed = object()
-        self._silence.owe(owed, asyncio.get_running_loop().time())
+        self._silence.owe(owed, time.monotonic())
         try:
             async with asyncio.timeout(self._silence.seconds):
                 future = await self._hand_over(message)
@@ -183,7 +184,7 @@ class Producer:
         return future
 
     def _settle(self, record: object, error: BaseException | None) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if error is None:
             self._silence.acknowledge(record, now)
         elif isinstance(error, TimeoutError | KafkaTimeoutError | KafkaConnectionError) or getattr(
@@ -199,7 +200,7 @@ class Producer:
         while True:
             await asyncio.sleep(LISTEN_SECONDS)
             if self._kafka is not None and self.silent and await self._answers(self._kafka):
-                self._silence.hear(asyncio.get_running_loop().time())
+                self._silence.hear(time.monotonic())
 
     async def _answers(self, kafka: AIOKafkaProducer) -> bool:
         try:
