@@ -26,6 +26,10 @@ class Client:
     name: str | None = None
     helo: str | None = None
 
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.address
+
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def xclient(client: Client, announced: frozenset[str]) -> bytes:

@@ -158,14 +158,20 @@ class Handover:
 
     def _refusal(self, heard: Heard) -> Answer | None:
         """The first answer, up to that of RCPT, that was not good."""
-        if "xforward" in heard and not heard["xforward"].is_good and self._uses_xforward:
-            self._uses_xforward = False
-            log.warning("xforward_refused", code=heard["xforward"].code, text=heard["xforward"].text)
+        if "xforward" in heard and not heard["xforward"].is_good:
+            self._note_xforward_refused(heard["xforward"])
         for stage in ("rset", "mail", "rcpt"):
             reply = heard.get(stage)
             if reply is not None and not reply.is_good:
                 return self._refused(stage, reply)
         return None
+
+    def _note_xforward_refused(self, reply: Reply) -> None:
+        """It holds no letter. 501 is about this client: a Postfix that does without IPv6 says it to clients that have
+        it. Anything else is about us."""
+        if self._uses_xforward and reply.code != 501:
+            self._uses_xforward = False
+            log.warning("xforward_refused", code=reply.code, text=reply.text)
 
     def _refused(self, stage: str, reply: Reply) -> Answer:
         if reply.code == 421 or reply.code < 400:

@@ -11,6 +11,7 @@ import functools
 import socket
 import ssl
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -69,22 +70,21 @@ class SessionFailed(Exception):
 
 
 class Shunned:
-    """Destinations with which something is not tried, for a while."""
+    """Destinations, by whatever names them, with which something is not tried for a while."""
 
     def __init__(self, most: int, seconds: float = float("inf")) -> None:
         self._most = most
         self._seconds = seconds
-        self._until: dict[tuple[str, int], float] = {}
+        self._until: dict[Hashable, float] = {}
 
-    def add(self, route: Route) -> None:
-        name = (route.host, route.port)
+    def add(self, name: Hashable) -> None:
         self._until.pop(name, None)
         self._until[name] = time.monotonic() + self._seconds
         if len(self._until) > self._most:
             del self._until[next(iter(self._until))]
 
-    def __contains__(self, route: Route) -> bool:
-        return self._until.get((route.host, route.port), 0.0) > time.monotonic()
+    def __contains__(self, name: Hashable) -> bool:
+        return self._until.get(name, 0.0) > time.monotonic()
 
 
 # Of this process: what one session has found out, the next must not have to.
@@ -120,7 +120,7 @@ class Session:
             wire,
             Announced.of(client.esmtp_extensions),
             self._settings,
-            chunking=route not in WITHOUT_BDAT,
+            chunking=(route.host, route.port) not in WITHOUT_BDAT,
             xforward=route.pass_client == XFORWARD,
         )
 
@@ -155,7 +155,7 @@ class Session:
             # It is no refusal of the letter. What has become of the session nobody knows: the chunk may be read as
             # commands.
             log.warning("bdat_unknown", host=self._route.host, port=self._route.port, text=str(refused))
-            WITHOUT_BDAT.add(self._route)
+            WITHOUT_BDAT.add((self._route.host, self._route.port))
         await self._open_again()
         if self._route.pass_client == XCLIENT:
             await self._pass(envelope.client)
@@ -181,14 +181,18 @@ class Session:
             self._passed = client
             return
         log.warning("xclient_refused", host=self._route.host, port=self._route.port, text=refusal)
-        WITHOUT_XCLIENT.add(self._route)
+        WITHOUT_XCLIENT.add(self._of_its_kind(client))
         await self._open_again()
 
     def _xclient(self, client: Client | None) -> bytes:
         """The command; empty where it is not to be said."""
-        if client is None or self._route in WITHOUT_XCLIENT:
+        if client is None or self._of_its_kind(client) in WITHOUT_XCLIENT:
             return b""
         return xclient(client, self._handover.announced.xclient)
+
+    def _of_its_kind(self, client: Client) -> tuple[str, int, bool]:
+        """A Postfix that does without IPv6 refuses clients that have it, and no others."""
+        return self._route.host, self._route.port, client.is_ipv6
 
     async def _say_xclient(self, command: bytes, client: Client) -> str | None:
         """Why it was refused; None: the server has begun anew, and is greeted again. Raises SessionFailed."""

@@ -62,23 +62,28 @@ message_size_limit = 52428800
 class Postfix:
     """A running instance; `port` takes mail."""
 
-    def __init__(self, folder: Path, sink_port: int) -> None:
+    def __init__(self, folder: Path, sink_port: int, settings: str = "") -> None:
         self.port = free_port()
         self._etc = folder / "etc"
         self._folder = folder
-        self._write(sink_port)
+        self._write(sink_port, settings)
 
-    def _write(self, sink_port: int) -> None:
+    def _write(self, sink_port: int, settings: str) -> None:
         for name in ("etc", "spool", "lib"):
             (self._folder / name).mkdir(parents=True)
         shutil.chown(self._folder / "lib", "postfix", "postfix")
         self._folder.chmod(0o755)
-        (self._etc / "main.cf").write_text(_MAIN.format(folder=self._folder, sink=sink_port))
+        (self._etc / "main.cf").write_text(_MAIN.format(folder=self._folder, sink=sink_port) + settings)
         (self._etc / "master.cf").write_text(_MASTER.format(port=f"{LOOPBACK}:{self.port}"))
 
     def control(self, verb: str) -> None:
         """start or stop. Raises CalledProcessError."""
         subprocess.run(["postfix", "-c", str(self._etc), verb], check=True, capture_output=True, timeout=60)
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return (self._folder / "log").read_text(errors="replace")
 
     @property
     def pids(self) -> list[int]:
@@ -89,10 +94,10 @@ class Postfix:
 
 
 @contextlib.contextmanager
-def postfix(sink_port: int) -> Iterator[Postfix]:
-    """Running while the block does."""
+def postfix(sink_port: int, settings: str = "") -> Iterator[Postfix]:
+    """Running while the block does, with `settings` besides its own. Only root can start it."""
     with tempfile.TemporaryDirectory(prefix="understudy-postfix-", ignore_cleanup_errors=True) as folder:
-        instance = Postfix(Path(folder), sink_port)
+        instance = Postfix(Path(folder), sink_port, settings)
         instance.control("start")
         try:
             yield instance

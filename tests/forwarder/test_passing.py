@@ -10,6 +10,7 @@ from tests.kit.scribe import EVERYTHING, HANG_UP, LOOPBACK, Scribe
 
 ALL = frozenset({"NAME", "ADDR", "HELO", "SOURCE"})
 ONE = Client("192.0.2.1", "one.example.org", "helo.one.test")
+OTHER = Client("192.0.2.3", None, "other")
 TWO = Client("2001:db8::2", None, "two")
 PLAIN = (b"PIPELINING", b"8BITMIME")
 LETTER = b"Received: from x by y id 01J00000000000000000000000; now\r\nSubject: hi\r\n\r\nhi\r\n"
@@ -146,19 +147,28 @@ async def test_xclient_is_not_said_within_a_transaction_left_open() -> None:
 @pytest.mark.parametrize("refusal", [b"550 5.7.1 no", b"451 4.3.0 later", b"501 5.5.4 what"])
 async def test_a_refused_xclient_sends_the_letters_without_it_on_a_fresh_connection(refusal: bytes) -> None:
     async with Scribe(says={"XCLIENT": [refusal] * 9}) as server:
-        assert await _sent(server, "xclient", ONE, TWO) == [250, 250]
+        assert await _sent(server, "xclient", ONE, OTHER) == [250, 250]
         assert (server.verbs.count("XCLIENT"), server.connections) == (1, 2)
-        assert await _sent(server, "xclient", TWO) == [250]
+        assert await _sent(server, "xclient", OTHER) == [250]
         assert (server.verbs.count("XCLIENT"), server.connections) == (1, 3)
+
+
+async def test_a_server_without_ipv6_is_still_told_of_clients_that_do_without_it() -> None:
+    refusing = [b"220 scribe.test ESMTP", b"501 5.5.4 Bad ADDR"]
+    async with Scribe(says={"XCLIENT": refusing, "XFORWARD": [b"501 5.5.4 Bad ADDR"]}) as server:
+        assert await _sent(server, "xclient", ONE, TWO, ONE, TWO) == [250, 250, 250, 250]
+        assert server.verbs.count("XCLIENT") == 3
+        assert await _sent(server, "xforward", TWO, ONE) == [250, 250]
+        assert [len(kept.forwarded) for kept in server.kept[-2:]] == [0, 4]
 
 
 async def test_once_xclient_is_refused_nobody_goes_as_the_last_one_that_was_not() -> None:
     async with Scribe(says={"XCLIENT": [b"220 scribe.test ESMTP", b"550 5.7.1 no"]}) as server:
         first, second = await _open(server, "xclient"), await _open(server, "xclient")
         assert (await _send(first, ONE)).code == 250
-        assert (await _send(second, TWO)).code == 250
+        assert (await _send(second, OTHER)).code == 250
         connections = server.connections
-        assert (await _send(first, TWO)).code == 250
+        assert (await _send(first, OTHER)).code == 250
         assert server.connections == connections + 1
         assert [line for line in _said(server, "EHLO") if line != b"EHLO understudy.test"] == [b"EHLO helo.one.test"]
         await first.quit()
