@@ -45,7 +45,7 @@ class Api:
         *,
         mode: str = "store_and_forward",
         target_address: str | None = None,
-        password: str = PASSWORD,
+        password: str | None = PASSWORD,
         tls: str = "opportunistic",
     ) -> dict[str, Any]:
         """Make a user; his letters go to `main` as `target_address`, by default the same name at main.test."""

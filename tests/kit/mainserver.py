@@ -132,6 +132,7 @@ class MainServer:
     port: int = 0
     tls: ssl.SSLContext | None = None
     login: tuple[str, str] | None = None
+    announces: tuple[bytes, ...] = (b"PIPELINING",)
     # How it plays every connection; None: as usual. `misdeeds` counts what it did that was not usual.
     manner: Manner | None = None
     misdeeds: int = 0

@@ -5,6 +5,7 @@ misbehave towards a letter are in `mistreatments.py`. What each does to a letter
 tests/pipeline/test_misbehaviours.py.
 """
 
+import asyncio
 import functools
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -121,6 +122,12 @@ async def greets_421(session: Session) -> None:
 
 
 @each_connection
+async def greets_450(session: Session) -> None:
+    """Not now, and no word of why."""
+    await session.say(b"450 4.3.0 Not now")
+
+
+@each_connection
 async def greets_554(session: Session) -> None:
     """Does not want to talk with us (RFC 5321 3.1)."""
     await session.say(b"554 5.3.2 No SMTP service here")
@@ -183,7 +190,11 @@ async def serves_one_at_a_time(session: Session) -> None:
     if session.server.open_sessions > 1:
         await session.say(b"421 4.7.0 Too many connections from your address")
     else:
-        await session.play()
+        await session.play(KEPT=_slowly)
+
+
+async def _slowly(_said: bytes) -> None:
+    await asyncio.sleep(0.1)
 
 
 # EHLO.

@@ -1,5 +1,8 @@
 """Main servers that misbehave towards a letter, each a small named coroutine (see `misbehaviours.py`)."""
 
+import asyncio
+import random
+import re
 from collections.abc import Iterable
 
 from tests.kit.misbehaviours import EHLO, MIB, each_connection, last_word
@@ -57,6 +60,26 @@ def _single_bytes(reply: bytes) -> Iterable[bytes]:
 
 
 @each_connection
+async def answers_in_codes_alone(session: Session) -> None:
+    """No text, which RFC 5321 section 4.2 wants clients to bear."""
+    session.voice = lambda reply: [re.sub(rb"(?m)^(\d{3}) .*(?=\r)", rb"\1", reply)]
+    await session.play()
+
+
+@each_connection
+async def ends_lines_with_lf(session: Session) -> None:
+    """Has never heard of CR."""
+    session.voice = lambda reply: [reply.replace(b"\r", b"")]
+    await session.play()
+
+
+@each_connection
+async def answers_ehlo_with_garbage(session: Session) -> None:
+    """Greets as a mail server does, and is none."""
+    await session.play(EHLO=random.Random(821).randbytes(500), HELO=b"Hello yourself")
+
+
+@each_connection
 async def says_everything_twice(session: Session) -> None:
     """Each answer comes again, as one that nobody asked for."""
     session.voice = lambda reply: [reply + reply]
@@ -73,7 +96,9 @@ async def answers_before_it_is_asked(session: Session) -> None:
 @each_connection
 async def answers_out_of_order(session: Session) -> None:
     """Says to RCPT what belongs to DATA, and to DATA what belongs to RCPT."""
-    await session.play(RCPT=b"354 Go on", DATA=b"250 2.1.5 Ok")
+    swapped = {b"250 2.1.5 Ok\r\n": b"354 Go on\r\n", b"354 Go on\r\n": b"250 2.1.5 Ok\r\n"}
+    session.voice = lambda reply: [swapped.get(reply, reply)]
+    await session.play()
 
 
 @each_connection
@@ -124,7 +149,7 @@ async def answers_rcpt_with_two_minds(session: Session) -> None:
 
 @each_connection
 async def answers_rcpt_with_1_mb(session: Session) -> None:
-    """The answer is yes, and long."""
+    """The answer is short, and its text is not."""
     await session.play(RCPT=b"450 " + b"x" * MIB)
 
 
@@ -133,10 +158,17 @@ async def resets_in_the_middle_of_the_letter(session: Session) -> None:
     """Has heard some of it."""
 
     async def hear_some(_said: bytes) -> None:
-        await session.reader.readexactly(200)
+        await _hear_some(session)
         await session.reset()
 
     await session.play(BODY=hear_some)
+
+
+async def _hear_some(session: Session) -> None:
+    """And let the rest stand on the way for a moment."""
+    await session.reader.readexactly(200)
+    session.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.05)
 
 
 @each_connection
@@ -144,7 +176,7 @@ async def says_421_in_the_middle_of_the_letter(session: Session) -> None:
     """Has heard some of it, says that it closes, and does."""
 
     async def hear_some(_said: bytes) -> None:
-        await session.reader.readexactly(200)
+        await _hear_some(session)
         await session.say(b"421 4.3.2 Closing")
         await session.close()
 
@@ -155,6 +187,20 @@ async def says_421_in_the_middle_of_the_letter(session: Session) -> None:
 async def stalls_in_the_middle_of_the_letter(session: Session) -> None:
     """Reads no more; a large letter finds no room on the way."""
     await session.play(BODY=session.stall)
+
+
+@each_connection
+async def refuses_mail_and_takes_the_letter(session: Session) -> None:
+    """Says 450 to MAIL, and then takes all that follows it."""
+    session.voice = lambda reply: [b"450 4.2.0 Later\r\n" if reply == b"250 2.1.0 Ok\r\n" else reply]
+    await session.play()
+
+
+@each_connection
+async def answers_mail_twice(session: Session) -> None:
+    """One 250 too many, so that each answer is taken for another's; and refuses the letter in the end."""
+    session.voice = lambda reply: [reply * 2 if reply == b"250 2.1.0 Ok\r\n" else reply]
+    await session.play(DOT=b"554 5.7.1 Refused after all")
 
 
 @each_connection

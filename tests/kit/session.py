@@ -52,8 +52,10 @@ class Session:
     server: "MainServer"
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    sender: str = ""
+    # None: no MAIL has been taken.
+    sender: str | None = None
     recipients: list[str] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
     is_secure: bool = False
     is_known: bool = False
     # What it began with: a server that behaves again does so on connections that are open, too.
@@ -160,9 +162,10 @@ class Session:
             await self._write(reply + b"\r\n")
             return
         self.server.misdeeds += 1
-        for piece in self.voice(reply + b"\r\n"):
+        for number, piece in enumerate(self.voice(reply + b"\r\n")):
+            # Nothing behind the last one: what the client says next may be the beginning of TLS.
+            await asyncio.sleep(BETWEEN_PIECES_SECONDS if number else 0)
             await self._write(piece)
-            await asyncio.sleep(BETWEEN_PIECES_SECONDS)
 
     async def _other(self, stage: str, said: bytes) -> bytes | None:
         """What is to be said here instead of the usual, if anything."""
@@ -186,10 +189,11 @@ class Session:
             case "MAIL":
                 await self._mail(line)
             case "RCPT":
-                if await self._say("RCPT", line, b"250 2.1.5 Ok"):
-                    self.recipients.append(_path(line))
+                await self._recipient(line)
             case "DATA":
                 await self._data(line)
+            case "BDAT":
+                await self._chunk(line)
             case "QUIT":
                 await self._say("QUIT", line, b"221 2.0.0 Bye")
                 raise Dropped
@@ -198,13 +202,13 @@ class Session:
             case "AUTH":
                 await self._authenticate(line)
             case "RSET" | "NOOP":
-                self.recipients.clear()
+                self._forget_letter()
                 await self._say(verb, line, b"250 2.0.0 Ok")
             case _:
                 await self._reply(b"502 5.5.1 Not known")
 
     def _capabilities(self) -> bytes:
-        words = [b"main.test", b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"SIZE 0", b"ENHANCEDSTATUSCODES"]
+        words = [b"main.test", b"8BITMIME", b"SMTPUTF8", b"SIZE 0", b"ENHANCEDSTATUSCODES", *self.server.announces]
         if self.tls is not None and not self.is_secure:
             words.append(b"STARTTLS")
         if self.server.login is not None:
@@ -217,9 +221,20 @@ class Session:
         if self.server.login is not None and not self.is_known:
             await self._reply(b"530 5.7.0 Authentication required")
             return
-        self.sender = _path(line)
+        self._forget_letter()
+        if await self._say("MAIL", line, b"250 2.1.0 Ok"):
+            self.sender = _path(line)
+
+    async def _recipient(self, line: bytes) -> None:
+        if self.sender is None:
+            await self._reply(b"503 5.5.1 MAIL first")
+        elif await self._say("RCPT", line, b"250 2.1.5 Ok"):
+            self.recipients.append(_path(line))
+
+    def _forget_letter(self) -> None:
+        self.sender = None
         self.recipients.clear()
-        await self._say("MAIL", line, b"250 2.1.0 Ok")
+        self.chunks.clear()
 
     async def _data(self, line: bytes) -> None:
         if not self.recipients:
@@ -228,13 +243,30 @@ class Session:
         if not await self._say("DATA", line, b"354 Go on"):
             return
         await self._other("BODY", b"")
-        raw = await self._letter()
+        await self._end(await self._letter())
+
+    async def _chunk(self, line: bytes) -> None:
+        """RFC 3030 section 2: the chunk comes behind the command, whatever is said to it."""
+        _, number, *last = line.split()
+        await self._other("BODY", b"")
+        self.chunks.append(await self.reader.readexactly(int(number)))
+        other = await self._other("BDAT", line)
+        if other is not None or not self.recipients:
+            await self._reply(other or b"503 5.5.1 No recipients")
+        elif last:
+            await self._end(b"".join(self.chunks))
+        else:
+            await self._reply(b"250 2.0.0 Ok")
+
+    async def _end(self, raw: bytes) -> None:
+        """The whole letter has come."""
         refusal = await self._other("DOT", raw)
         if refusal is not None:
             await self._reply(refusal)
-            return
-        self._keep(raw)
-        await self._say("KEPT", raw, b"250 2.0.0 Ok: kept")
+        else:
+            self._keep(raw)
+            await self._say("KEPT", raw, b"250 2.0.0 Ok: kept")
+        self._forget_letter()
 
     async def _letter(self) -> bytes:
         """The letter up to the lone dot, the doubled dots undone (RFC 5321 4.5.2)."""
@@ -249,7 +281,7 @@ class Session:
     def _keep(self, raw: bytes) -> None:
         found = _ID.search(raw, 0, 2000)
         receipt_id = found[1].decode() if found else ""
-        self.server.taken.append(Taken(receipt_id, self.sender, tuple(self.recipients), raw, time.time()))
+        self.server.taken.append(Taken(receipt_id, self.sender or "", tuple(self.recipients), raw, time.time()))
         self.server.changed.set()
 
     async def _start_tls(self, line: bytes) -> None:
