@@ -20,8 +20,6 @@ REPLICA_SET = "rs0"
 # mongod would take half of the machine.
 CACHE_GIGABYTES = 1.0
 OPLOG_MEGABYTES = 1024
-# It works for the services behind ingest, and steps behind with them: only Kafka is needed to accept a letter.
-NICENESS = 10
 INSTEAD = "or name a running MongoDB replica set with UNDERSTUDY_MONGODB_URL"
 
 # https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
@@ -33,6 +31,10 @@ class Mongod(Server):
     """A database node; its folder may be started on another port than before."""
 
     name = "mongo"
+
+    def __init__(self, folder: Path, port: int = 0, *, niceness: int = 0) -> None:
+        super().__init__(folder, port)
+        self._niceness = niceness
 
     @property
     def url(self) -> str:
@@ -46,7 +48,7 @@ class Mongod(Server):
 
     def command(self) -> list[str]:
         """mongod in the foreground, its log on its output."""
-        return behind(NICENESS, self._command())
+        return behind(self._niceness, self._command()) if self._niceness else self._command()
 
     def _command(self) -> list[str]:
         return [

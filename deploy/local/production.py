@@ -22,8 +22,10 @@ from shared.settings import PREFIX, Local, load
 
 # Ingest stops first, so that nothing new comes while the others finish; Kafka and MongoDB when nobody needs them.
 INGEST_RANK, SERVICE_RANK, SERVER_RANK = 0, 1, 2
-# Behind ingest: while a backlog drains, accepting mail would otherwise take twice as long.
-NICE_BEHIND_INGEST = "10"
+# Behind ingest: while a backlog drains, accepting mail would otherwise take twice as long. MongoDB works for the
+# services behind and goes with them, for only Kafka is needed to accept a letter. With more (10 was tried) forwarding
+# starves on a machine that is busy with other things, and accepting gains nothing.
+NICE_BEHIND_INGEST = 5
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -52,7 +54,7 @@ class Production:
         self.forwarders = ["forwarder", *(f"forwarder-{number}" for number in range(2, settings.forwarders + 1))]
         self.ports = self._choose_ports()
         self.kafka = Kafka(data / "kafka", self.ports["kafka"]) if self._has_kafka else None
-        self.mongod = Mongod(data / "mongo", self.ports["mongo"]) if self._has_mongod else None
+        self.mongod = self._own_mongod() if self._has_mongod else None
         self.kafka_bootstrap = self.kafka.bootstrap if self.kafka else settings.kafka_bootstrap
         self.mongodb_url = self.mongod.url if self.mongod else settings.mongodb_url.get_secret_value()
         self.api = f"http://{LOOPBACK}:{self.ports['http']}"
@@ -133,6 +135,9 @@ class Production:
         own.pop(f"{PREFIX}FAILPOINTS", None)
         return {**own, **self._settings_of_services(), f"{PREFIX}FORWARDER_OPS_PORT": "0"}
 
+    def _own_mongod(self) -> Mongod:
+        return Mongod(self.data / "mongo", self.ports["mongo"], niceness=NICE_BEHIND_INGEST)
+
     def _choose_ports(self) -> dict[str, int]:
         wanted = {
             field.removesuffix("_port"): getattr(self.settings, field)
@@ -154,7 +159,7 @@ class Production:
         env = {**os.environ, **self._settings_of_services()}
         env[f"{PREFIX}{module.upper()}_OPS_PORT"] = str(self.ports[f"{name}_ops"])
         if module != "ingest":
-            env.setdefault(f"{PREFIX}NICE", NICE_BEHIND_INGEST)
+            env.setdefault(f"{PREFIX}NICE", str(NICE_BEHIND_INGEST))
         return Program(name, [sys.executable, "-m", f"services.{module}"], env, rank)
 
     def _settings_of_services(self) -> dict[str, str]:

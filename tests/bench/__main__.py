@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local.production import NICE_BEHIND_INGEST
 from shared.mailbox import connect
 from tests.bench.load import LOADS, Sink, cpu_seconds, send, sink
 from tests.bench.postfix import Postfix, postfix
@@ -87,7 +88,7 @@ async def bench(pair: Servers, folder: Path, rounds: int, letters: int, loads: l
     with sink() as ours, sink() as theirs, postfix(theirs.port) as peer:
         system = System(scope, folder)
         try:
-            await system.start("store", "forwarder", "pruner", nice=10)
+            await system.start("store", "forwarder", "pruner", nice=NICE_BEHIND_INGEST)
             await system.start("ingest")
             await system.api.add_user("ann@example.test", f"127.0.0.1:{ours.port}")
             await measure_ours(system, pair, "-s 20", min(letters, WARM_UP_LETTERS), Figures())
@@ -109,7 +110,10 @@ def main() -> None:
     parser.add_argument("--letters", type=int, default=5000, help="letters of 4 KB in each round (5000)")
     parser.add_argument("--load", action="append", choices=list(LOADS), help="one load only; can be repeated")
     wanted = parser.parse_args()
-    with servers() as pair, tempfile.TemporaryDirectory(prefix="understudy-bench-") as folder:
+    with (
+        servers(mongod_niceness=NICE_BEHIND_INGEST) as pair,
+        tempfile.TemporaryDirectory(prefix="understudy-bench-") as folder,
+    ):
         figures = asyncio.run(bench(pair, Path(folder), wanted.rounds, wanted.letters, wanted.load or list(LOADS)))
     figures.show(Console(width=120))
 

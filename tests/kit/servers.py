@@ -19,10 +19,10 @@ class Servers:
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[Servers]:
+def servers(*, mongod_niceness: int = 0) -> Iterator[Servers]:
     """Both on free ports while the block runs; stopped and their folder removed however it ends."""
     with tempfile.TemporaryDirectory(prefix="understudy-test-", ignore_cleanup_errors=True) as folder:
-        pair = Servers(Kafka(Path(folder) / "kafka"), Mongod(Path(folder) / "mongo"))
+        pair = Servers(Kafka(Path(folder) / "kafka"), Mongod(Path(folder) / "mongo", niceness=mongod_niceness))
         try:
             pair.kafka.launch()
             pair.mongod.launch()
