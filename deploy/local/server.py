@@ -22,6 +22,9 @@ NOTE = "--- "
 _starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
 
 
+FREEZE_SECONDS = 5.0
+
+
 def spawn(command: list[str], log: IO[bytes], env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start `command` leashed, in a session of its own, so that Ctrl-C reaches it only through us."""
 
@@ -36,6 +39,21 @@ def spawn(command: list[str], log: IO[bytes], env: Mapping[str, str] | None = No
         )
 
     return _starter.submit(start).result()
+
+
+def freeze(pid: int) -> None:
+    """Stop a process where it is; returns when each of its threads stands still. On Linux: elsewhere it may run on for
+    a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    ends = time.monotonic() + FREEZE_SECONDS
+    while time.monotonic() < ends and any(_runs(thread) for thread in Path(f"/proc/{pid}/task").glob("*/stat")):
+        time.sleep(0.001)
+
+
+def _runs(stat: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.read_text().rpartition(")")[2].split()[0] not in "Ttz"
+    return False
 
 
 class Server(ABC):
@@ -124,7 +142,7 @@ class Server(ABC):
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""

@@ -115,13 +115,19 @@ class Handover:
         self.is_idle = False
         if not self._uses_bdat:
             answer = await self._by_data(opening, envelope.content, may_send)
-        elif len(envelope.content) <= SMALL_BYTES and self._loop.time() - self._answered_at < IDLE_SECONDS:
+        elif len(envelope.content) <= SMALL_BYTES and self._is_in_step:
             answer = await self._in_one_write(opening, envelope.content, may_send)
         else:
             answer = await self._in_chunks(opening, envelope.content, may_send)
         self._answered_at = self._loop.time()
         self.is_idle = True
         return answer
+
+    @property
+    def _is_in_step(self) -> bool:
+        """Whether answers have been to what they answer: a letter was taken or refused here a moment ago. All in one
+        write, a reply too many would be taken for the answer to the letter."""
+        return self.letters_sent > 0 and self._loop.time() - self._answered_at < IDLE_SECONDS
 
     # What comes first.
 
@@ -339,8 +345,12 @@ class Handover:
             # RFC 3030 section 2: after a BDAT that failed nobody knows the transaction's state.
             self.needs_reset = True
         self.letters_sent += 1
-        if reply.code == 421 or reply.code < 200 or 300 <= reply.code < 400:
+        if reply.code == 421:
             self.wire.abort()
+        if 300 <= reply.code < 400:
+            # No answer to a letter: who says it may have the letter all the same, and would get it again and again.
+            self.wire.abort()
+            return _unknown(LineBroken(f"{reply.code} {reply.text}"))
         return Answer("dot", reply.code, reply.text, dot_sent=True)
 
 

@@ -256,7 +256,7 @@ async def _connected(route: Route, settings: Forwarder) -> aiosmtplib.SMTP:
     try:
         return await _opened(route, settings, upgrade=route.tls != "none")
     except SessionFailed as failure:
-        # Opportunistic: a server whose TLS is broken still gets its mail, but never a password in clear.
+        # Opportunistic: a server whose TLS is broken still gets its mail, but no password in clear.
         if failure.answer.stage != "starttls" or route.tls != "opportunistic" or route.username is not None:
             raise
     return await _opened(route, settings, upgrade=False)

@@ -13,7 +13,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import LOOPBACK
-from deploy.local.server import spawn
+from deploy.local.server import freeze, spawn
 from tests.kit.patience import until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -103,7 +103,7 @@ class Process:
 
     def freeze(self) -> None:
         """As a machine that stalls."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
