@@ -6,6 +6,7 @@ from tests.campaigns.corpus import letters_stay_the_same
 from tests.campaigns.large import large_letters_come_at_once
 from tests.campaigns.outages import server_is_away
 from tests.campaigns.races import deletes_race_claims
+from tests.campaigns.recovery import HOUR, mail_is_there_soon
 from tests.kit.servers import Servers
 from tests.kit.system import System
 from tests.pipeline.conftest import Run
@@ -23,6 +24,10 @@ async def test_what_was_answered_cancelled_is_never_sent(system: System) -> None
 
 async def test_large_letters_at_once_are_taken_in_time(system: System) -> None:
     await large_letters_come_at_once(system, count=3, size_mib=20)
+
+
+async def test_mail_is_at_the_main_server_seconds_after_it_is_back(run: Run) -> None:
+    await mail_is_there_soon(run, number=100, outages=(0.0, 48 * HOUR))
 
 
 @pytest.mark.parametrize("away", ["kafka", "mongod"])
