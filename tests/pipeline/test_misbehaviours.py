@@ -38,7 +38,6 @@ CLOCKS: dict[str, Any] = {
 # Longest until a row's state is reached, and until its letter has arrived once the server behaves. On a machine with
 # nothing else to do it is 30 s and 10 s.
 REACHED_WITHIN, ARRIVED_WITHIN = 120.0, 90.0
-# A row of which it is known that its state is not reached is not waited for so long.
 
 LOGIN = ("ann", "secret")
 # A small letter leaves in one piece with its end; a large one finds no room on the way if nobody reads.
