@@ -104,10 +104,8 @@ class Change:
     by: str | None = None
 
 
-def moved(
-    destination: Destination, signal: Signal, now: datetime, *, by: str | None = None, refused: tuple[str, ...] = ()
-) -> Destination:
-    """The destination after `signal`; itself where the table knows no such move. `by` is a person's name."""
+def moved(destination: Destination, signal: Signal, now: datetime, *, refused: tuple[str, ...] = ()) -> Destination:
+    """The destination after `signal`; itself where the table knows no such move."""
     to = MOVES[signal].get(destination.health, destination.health)
     taken_over = signal is Signal.SUSPEND and destination.suspended_by != "person"
     if signal is Signal.TAKEN and destination.suspended_by == "person":
@@ -166,11 +164,6 @@ class Tally:
         self.failures = 0
         self.deferrals += 1
         return Signal.TROUBLE if self.deferrals >= DEFERRALS_TO_FAILING else None
-
-    def begin_anew(self) -> None:
-        """The destination's state has changed: what led there is told."""
-        self.failures = self.refusals = self.deferrals = 0
-        self.recent, self.refused = "", ()
 
     def _remember(self, what: str) -> None:
         self.recent = (self.recent + what)[-RECENT:]

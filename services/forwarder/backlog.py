@@ -110,7 +110,7 @@ class Backlog:
             self._held = self._follow.partitions
             self._all_eager_until = asyncio.get_running_loop().time() + EAGER_SECONDS
         await self._know_names()
-        names = self.names if everything else hurried & self.names | hurried
+        names = self.names if everything else hurried
         open_names = [n for n in names if self._board.of(n).flows and self._plan.count_waited(n) < LOW]
         groups: dict[tuple[frozenset[int], bool], list[str]] = {}
         for name in open_names:

@@ -42,10 +42,6 @@ class Dispatch:
             opened.task.add_done_callback(_report)
         opened.lane.wake()
 
-    def wake_all(self) -> None:
-        for destination in self._desk.plan.destinations():
-            self.wake(destination)
-
     def health_changed(self, before: Destination, after: Destination) -> None:
         """What the board has learned of a destination."""
         if not after.flows:

@@ -4,9 +4,10 @@ here. The database decides; a view that is half a second old only makes a try to
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from services.forwarder.destination.window import home, is_keepers_alone, share
 from services.forwarder.metrics import UP
@@ -34,6 +35,7 @@ MOST_WHY = 200
 
 Followed = Callable[[], frozenset[int]]
 Turned = Callable[[Destination, Destination], None]
+T = TypeVar("T")
 # A change to be made: from what the database has now to what it is to be; itself: nothing.
 Step = Callable[[Destination], Destination]
 
@@ -78,9 +80,13 @@ class Board:
     def of(self, name: str) -> Destination:
         return self._known.get(name) or Destination(name)
 
-    def not_up(self) -> list[Destination]:
-        """Those that somebody has to look after."""
-        return [d for d in self._known.values() if d.health is not Health.UP or d.window or d.probe_asked_at]
+    def in_need(self, asked_since: datetime) -> list[Destination]:
+        """Those that somebody has to look after: not up, or held to a window, or a probe was asked for since then."""
+        return [
+            d
+            for d in self._known.values()
+            if d.health is not Health.UP or d.window or (d.probe_asked_at and d.probe_asked_at > asked_since)
+        ]
 
     def is_keeper(self, name: str) -> bool:
         """Whether this forwarder asks and tests it, and sends alone while little may be sent."""
@@ -160,8 +166,9 @@ class Board:
         refused = tally.refused
 
         def suspended(destination: Destination) -> Destination:
-            after = moved(destination, Signal.REFUSING, self._clock.now(), refused=refused)
-            return replace(after, next_probe_at=self._clock.now() + self._test_pause())
+            now = self._clock.now()
+            after = moved(destination, Signal.REFUSING, now, refused=refused)
+            return after if after is destination else replace(after, next_probe_at=now + self._test_pause())
 
         if signal is not None and self.of(name).health in MOVES[signal]:
             why = f"{tally.refusals} letters refused in a row, the last: {_said(answer)}"
@@ -227,7 +234,7 @@ class Board:
     async def _try_to_change(self, name: str, asked: _Asked) -> bool:
         """False: somebody else changed it at this moment; try again."""
         now, before = self._clock.now(), await self._health.get(name)
-        after = before if self._is_contradicted(before, asked) else asked.step(before)
+        after = before if self._is_contradicted(before, asked.unless_taken_since) else asked.step(before)
         if after is before:
             self._learn(before)
             return True
@@ -250,10 +257,11 @@ class Board:
         with contextlib.suppress(MailboxUnavailable):
             await self._destinations.release(name, self._clock.now())
 
-    def _is_contradicted(self, known: Destination, asked: _Asked) -> bool:
-        since = asked.unless_taken_since
-        others = known.taken_by is not None and known.taken_by != self.by and known.taken_at is not None
-        return bool(since and others and known.taken_at and known.taken_at >= since)
+    def _is_contradicted(self, known: Destination, since: datetime | None) -> bool:
+        """Whether another forwarder has had a letter taken since that moment."""
+        if since is None or known.taken_at is None or known.taken_by == self.by:
+            return False
+        return known.taken_at >= since
 
     def _learn(self, destination: Destination) -> None:
         before = self.of(destination.name)
@@ -293,12 +301,14 @@ class Board:
         self._latest = latest
         for destination in changed:
             self._learn(destination)
-        heard, self._heard = self._heard, {}
+        heard = dict(self._heard)
         await self._health.note_heard(heard)
+        _leave_out(self._heard, heard)
 
     async def _tell_notes(self) -> None:
-        told, self._taken_untold = self._taken_untold, {}
+        told = dict(self._taken_untold)
         await self._health.note_taken(told, self.by)
+        _leave_out(self._taken_untold, told)
 
     async def _note_refused(self, name: str, address: str) -> None:
         with contextlib.suppress(MailboxUnavailable):
@@ -306,13 +316,20 @@ class Board:
             known = self.of(name)
             self._known[name] = replace(known, refused=(*known.refused, address))
 
-    def _start(self, writing: "asyncio.Future[None] | object") -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(writing)  # type: ignore[arg-type]
+    def _start(self, writing: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(writing)
         self._writers.add(task)
         task.add_done_callback(self._writers.discard)
 
     def _test_pause(self) -> timedelta:
         return timedelta(seconds=self._settings.breaker_test_seconds)
+
+
+def _leave_out(notes: dict[str, T], told: dict[str, T]) -> None:
+    """Those that are written down, and not told anew meanwhile."""
+    for name, note in told.items():
+        if notes.get(name) is note:
+            del notes[name]
 
 
 def _a_while_before(clock: Clock) -> datetime:

@@ -63,7 +63,8 @@ class Keeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            kept = [d for d in self._board.not_up() if self._board.is_keeper(d.name) and self._is_wanted(d.name)]
+            needy = self._board.in_need(self._long_ago())
+            kept = [d for d in needy if self._board.is_keeper(d.name) and self._is_wanted(d.name)]
             for destination in kept:
                 self._look_after(destination)
             self._next = {d.name: self._next[d.name] for d in kept if d.name in self._next}
