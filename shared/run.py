@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ from shared.settings import Common, SettingsError, shown
 
 Main = Callable[[asyncio.Event], Awaitable[None]]
 
+MOST_FILES = 65_536
+
 
 def run(service: str, settings: Common, main: Main) -> NoReturn:
     """Run `main` until it returns; SIGTERM and SIGINT set the event that it is handed. Ends the process.
@@ -22,6 +25,7 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
     `main` bounds its own shutdown. Exit code 0; 1 after an error, which is logged.
     """
     step_behind(settings.nice)
+    allow_many_files()
     logs.configure(service, settings.log_format, settings.log_level)
     failpoints.arm(settings.failpoints)
     try:
@@ -34,6 +38,15 @@ def run(service: str, settings: Common, main: Main) -> NoReturn:
         raise SystemExit(1) from None
     logs.get("run").info("service_stopped")
     raise SystemExit(0)
+
+
+def allow_many_files() -> None:
+    """A shell's usual 1,024 are fewer than the connections to a thousand main servers, and one that has no file left to
+    connect with takes each of them for dead. As many as we may have without asking anybody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _until_signalled(main: Main, settings: Common) -> None:
