@@ -89,6 +89,7 @@ def assemble(settings: Forwarder, database: Database, producer: Producer, clock:
     if settings.notice_relay is not None:
         backlog.always = frozenset({settings.notice_relay.name})
     plan.when_low, lease.connections = backlog.low, dispatch.sessions
+    follow.when_assigned = backlog.hurry_all
     board.turned = Turned(dispatch, backlog)
 
     def test(name: str, letter: Planned) -> None:
@@ -144,7 +145,7 @@ async def _work(parts: Assembly, stop: asyncio.Event) -> None:
     recording = asyncio.ensure_future(parts.record.run())
     try:
         running = [part(stop) for part in parts.beside]
-        await beside(stop, *running, guarded(beating, stop), guarded(recording, stop))
+        await beside(stop, *running, _stop_sending(parts, stop), guarded(beating, stop), guarded(recording, stop))
     finally:
         await parts.dispatch.stop()
         with contextlib.suppress(TimeoutError):
@@ -154,6 +155,12 @@ async def _work(parts: Assembly, stop: asyncio.Event) -> None:
         await asyncio.wait([beating])
         if not parts.dispatch.in_hand:
             await parts.lease.end()
+
+
+async def _stop_sending(parts: Assembly, stop: asyncio.Event) -> None:
+    """While we leave the group, not after it: those who get our partitions are to find what we give back at once."""
+    await stop.wait()
+    await parts.dispatch.stop()
 
 
 if __name__ == "__main__":

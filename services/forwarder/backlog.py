@@ -64,12 +64,19 @@ class Backlog:
         # Names whose last look found as many as it asked for: there is more.
         self._more: set[str] = set()
         self._hurried: set[str] = set()
+        # By the loop's clock, when everything is looked for next.
+        self._next_look = 0.0
         self._wake = asyncio.Event()
 
     def hurry(self, name: str) -> None:
         """Its letters may go now, or their events may have come while they might not."""
         self._eager_until[name] = asyncio.get_running_loop().time() + EAGER_SECONDS
         self._hurried.add(name)
+        self._wake.set()
+
+    def hurry_all(self) -> None:
+        """Partitions have come, and with them what waits there."""
+        self._next_look = 0.0
         self._wake.set()
 
     def low(self, name: str) -> None:
@@ -80,22 +87,24 @@ class Backlog:
             self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        next_look = 0.0
         loop = asyncio.get_running_loop()
         stopping = asyncio.ensure_future(self._wake_at(stop))
         try:
             while not stop.is_set():
+                is_full = loop.time() >= self._next_look
+                if is_full:
+                    # Hurried while it looks, it looks again.
+                    self._next_look = float("inf")
                 if self._settings.backlog_scan and self._follow.partitions:
-                    is_full = loop.time() >= next_look
                     try:
                         await self._look(everything=is_full)
                     except MailboxUnavailable as error:
                         log.warning("backlog_unseen", error=str(error))
-                if loop.time() >= next_look:
+                if is_full:
                     self._dispatch.put_away_idle()
-                    next_look = loop.time() + self._settings.backlog_seconds
+                    self._next_look = min(self._next_look, loop.time() + self._settings.backlog_seconds)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.01, next_look - loop.time()))
+                    await asyncio.wait_for(self._wake.wait(), max(0.01, self._next_look - loop.time()))
                 self._wake.clear()
         finally:
             stopping.cancel()

@@ -1,6 +1,6 @@
 """`stored` fills the plan, `deleted` empties it. Committed as soon as planned: nothing here waits for SMTP."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.forwarder.destination.board import Board
@@ -44,6 +44,8 @@ class Follow:
         self._dispatch = dispatch
         self._board = board
         self._held = held
+        # Called when partitions have come: what waits there is nobody's until it is looked for.
+        self.when_assigned: Callable[[], None] = lambda: None
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -78,6 +80,7 @@ class Follow:
         if behind:
             raise DatabasePutBack(f"partitions {behind}")
         self._held.partitions = partitions
+        self.when_assigned()
 
     async def revoked(self, _: frozenset[int]) -> None:
         """All partitions go at once; those that come back bring their letters by a look at the backlog."""

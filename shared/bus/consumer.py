@@ -30,6 +30,8 @@ from shared.settings import Common
 log = logs.get("bus")
 
 SESSION_MS = 15_000
+# How soon a member hears that the group changes: until the last has heard, nobody has the partitions that move.
+HEARTBEAT_MS = 1_000
 FETCH_BYTES = 8 * 1024 * 1024
 TRIES_ALONE = 5
 # A batch may have to wait for a database that is away for long; that must not cost the partitions.
@@ -103,6 +105,8 @@ class Consumer(Generic[T]):
         self._passing: tuple[type[Exception], ...] = (*passing, BusUnavailable)
         self._assigned = assigned
         self._fresh: frozenset[int] = frozenset()
+        # Set when nothing should be waited for any more: partitions have come, or we stop.
+        self._wake = asyncio.Event()
         self._listener = _Listener(self, revoked)
         self._most_records = most_records
         self._kafka = self._new_client()
@@ -132,7 +136,7 @@ class Consumer(Generic[T]):
         self._stop = stop
         await self._start()
         watch = asyncio.ensure_future(self._watch())
-        stopping = asyncio.ensure_future(stop.wait())
+        stopping = asyncio.ensure_future(self._wake_at(stop))
         try:
             while not stop.is_set():
                 watch.done() and watch.result()
@@ -162,7 +166,7 @@ class Consumer(Generic[T]):
         if self._fresh and not await self._welcome():
             return
         try:
-            found = await self._kafka.getmany(timeout_ms=500, max_records=self._most_records)
+            found = await self._read()
         except KafkaError as error:
             log.warning("fetch_failed", error=str(error))
             await asyncio.sleep(0.5)
@@ -184,6 +188,26 @@ class Consumer(Generic[T]):
                 await self._commit(found)
                 self._last_progress = asyncio.get_running_loop().time()
         await asyncio.sleep(self._window(len(records)))
+
+    async def _read(self) -> dict[TopicPartition, list[Any]]:
+        """What there is within half a second; nothing where we are woken first, as in the middle of a rebalance, which
+        would otherwise hold us until the last member has joined."""
+        self._wake.clear()
+        if self._fresh or self._stop.is_set():
+            return {}
+        reading = asyncio.ensure_future(self._kafka.getmany(timeout_ms=500, max_records=self._most_records))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait([reading, woken], return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else {}
+        finally:
+            reading.cancel()
+            woken.cancel()
+            await asyncio.wait([reading])
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
 
     def _window(self, count: int) -> float:
         """How long to wait before the next batch."""
@@ -362,7 +386,7 @@ class Consumer(Generic[T]):
             # SIGTERM settles the group at once.
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=3_000,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=LONGEST_EFFECT_MS,
             rebalance_timeout_ms=30_000,
             fetch_max_bytes=4 * FETCH_BYTES,
@@ -394,3 +418,4 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer._joined = True
         self._consumer._last_progress = asyncio.get_running_loop().time()
         self._consumer._fresh = frozenset(place.partition for place in assigned)
+        self._consumer._wake.set()
