@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
+from aiokafka.protocol.group import LeaveGroupRequest
 from prometheus_client import Counter, Gauge
 
 from shared import logs
@@ -144,8 +145,21 @@ class Consumer(Generic[T]):
         finally:
             watch.cancel()
             stopping.cancel()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Leave the group at once. In the middle of a rebalance the library would wait for all others first, the dead
+        ones, too, and we would be counted on as one who has joined: there the broker is told on another connection."""
+        coordinator, is_joining = self._kafka._coordinator, self._kafka._subscription.reassignment_in_progress
+        leaving = asyncio.ensure_future(self._kafka.stop())
+        # It has begun before the broker hears: a member that is sent away joins again, unless it is about to go.
+        await asyncio.sleep(0)
+        if coordinator is not None and coordinator.member_id and is_joining:
+            goodbye = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
             with contextlib.suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(self._kafka.stop(), 5)
+                await asyncio.wait_for(self._kafka._client.send(coordinator.coordinator_id, goodbye), 2)
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(leaving, 5)
 
     async def _start(self) -> None:
         while not self._stop.is_set():

@@ -1,8 +1,9 @@
 """What each of several forwarders holds: the numbers of `stored`, of `deleted` and of the backlog are the same (design
-rule 15). The forwarders are put together as in their process, but nobody beats their lease: they plan and claim nothing.
+rule 15). The forwarders are put together as in their process, but nobody beats their lease: they only plan.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ class Member:
 
     parts: Assembly
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _running: "asyncio.Future[object] | None" = None
+    _running: "asyncio.Future[list[None]] | None" = None
 
     def start(self) -> None:
         self._running = asyncio.gather(*(part(self.stop) for part in self.parts.beside))
@@ -86,7 +87,7 @@ async def test_15_of_1_to_12_members_each_holds_the_same_numbers_of_both_topics_
 
     async def all_found() -> bool:
         found = [member.looked_through for member in members]
-        return all(found) and sorted(sum(found, [])) == ALL
+        return all(found) and sorted(itertools.chain(*found)) == ALL
 
     for count in range(1, len(ALL) + 1):
         members.append(join())

@@ -1,10 +1,21 @@
-"""Consumer groups, where a test cannot wait for a killed member to be missed."""
+"""Consumer groups as the broker has them, and where a test cannot wait for a killed member to be missed."""
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from tests.kit.scope import Scope
+
+
+async def count_members(scope: Scope, service: str) -> int:
+    """How many members the broker counts in a service's group."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=scope.kafka_bootstrap)
+    await admin.start()
+    try:
+        responses = await admin.describe_consumer_groups([scope.topic_prefix + service])
+        return sum(len(described[5]) for response in responses for described in response.groups)
+    finally:
+        await admin.close()
 
 
 async def expel_members(scope: Scope, service: str) -> None:

@@ -8,6 +8,7 @@ from shared.bus.consumer import TRIES_ALONE
 from shared.bus.producer import Message, Producer
 from shared.bus.tail import Tail
 from shared.settings import Common
+from tests.kit.group import count_members
 from tests.kit.patience import until
 from tests.kit.scope import Scope
 from tests.shared.bus.conftest import Passing, Reader
@@ -154,6 +155,24 @@ async def test_a_member_that_leaves_is_not_waited_for(producer: Producer, make_r
     await until(lambda: _all_held([first, second]), what="a share for each")
     await first.stop()
     await until(lambda: _all_held([second]), within=8, what="all partitions, sooner than a session of 15 s ends")
+
+
+async def test_a_member_that_leaves_while_a_dead_one_is_waited_for_is_gone_at_once(
+    scope: Scope, make_reader: Make
+) -> None:
+    first, dead, newcomer = make_reader(), make_reader(), make_reader()
+    await first.start()
+    await dead.start()
+    await until(lambda: _all_held([first, dead]), what="a share for each")
+    await dead.consumer._kafka._coordinator._stop_heartbeat_task()
+    await newcomer.start()
+
+    async def is_joining() -> bool:
+        return not first.held and await count_members(scope, "reader") == 3
+
+    await until(is_joining, what="a rebalance that the dead one holds up")
+    await first.stop()
+    assert await count_members(scope, "reader") == 2, "the dead one, whose session is not over, and the newcomer"
 
 
 async def test_a_lone_record_does_not_wait_and_many_come_in_batches(producer: Producer, make_reader: Make) -> None:
