@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 _QUEUED = re.compile(r"queued as (\S+)")
@@ -45,14 +45,16 @@ class Sender:
     port: int
     patience_seconds: float = 60.0
     letters_per_connection: int = 1_000_000
+    # Between two letters of one connection.
+    pause_seconds: float = 0.0
     sent: list[Sent] = field(default_factory=list)
 
     async def send(self, letters: Iterable[Outgoing], *, connections: int = 10) -> list[Sent]:
         """Send each once; returns the tries of this call in the order in which they ended."""
-        began = len(self.sent)
+        tries: list[Sent] = []
         source = iter(letters)
-        await asyncio.gather(*(self._worker(source) for _ in range(connections)))
-        return self.sent[began:]
+        await asyncio.gather(*(self._worker(source, tries) for _ in range(connections)))
+        return tries
 
     async def send_until_taken(
         self, letters: Sequence[Outgoing], *, connections: int = 10, within: float = 120
@@ -68,22 +70,27 @@ class Sender:
             if left:
                 await asyncio.sleep(0.5)
 
-    async def _worker(self, source: Iterable[Outgoing]) -> None:
-        letter = next(iter(source), None)
+    async def _worker(self, source: Iterator[Outgoing], tries: list[Sent]) -> None:
+        letter = next(source, None)
         while letter is not None:
             try:
                 async with self._session() as session:
                     for _ in range(self.letters_per_connection):
                         sent = await session.deliver(letter)
-                        self.sent.append(sent)
-                        letter = next(iter(source), None)
+                        self._note(sent, tries)
+                        letter = next(source, None)
                         if letter is None or sent.code in (0, 421):
                             break
+                        await asyncio.sleep(self.pause_seconds)
             except BROKEN as error:
                 assert letter is not None
-                self.sent.append(Sent(letter, 0, f"no session: {type(error).__name__}", 0.0, time.time()))
-                letter = next(iter(source), None)
+                self._note(Sent(letter, 0, f"no session: {type(error).__name__}", 0.0, time.time()), tries)
+                letter = next(source, None)
                 await asyncio.sleep(0.05)
+
+    def _note(self, sent: Sent, tries: list[Sent]) -> None:
+        self.sent.append(sent)
+        tries.append(sent)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator["_Session"]:
