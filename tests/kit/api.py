@@ -1,5 +1,9 @@
 """The HTTP API as the tests use it: an administrator's client."""
 
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import httpx
@@ -7,14 +11,44 @@ import httpx
 from tests.kit.mainserver import MainServer
 
 PASSWORD = "correct horse"
+# An idle connection is let go before the server closes it, after 5 s, perhaps just when the next request is sent.
+LIMITS = httpx.Limits(keepalive_expiry=2.0)
+
+
+class Deleter:
+    """One connection that deletes letter after letter, and does nothing else: a client for everything takes longer for
+    a request than the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._token = token
+
+    async def delete(self, letter_id: str) -> str:
+        """As `Api.delete`."""
+        self._writer.write(
+            f"DELETE /api/v1/letters/{letter_id} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {self._token}\r\n\r\n".encode()
+        )
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        lines = dict(line.split(": ", 1) for line in head.splitlines()[1:-1])
+        body = await self._reader.readexactly(int(lines["content-length"]))
+        assert head.startswith("http/1.1 200 "), f"{head}{body.decode()}"
+        answer: str = json.loads(body)["forward"]
+        return answer
 
 
 class Api:
     """Calls of `/api/v1`; anything but a 2xx fails the test, with the problem's text."""
 
     def __init__(self, port: int, token: str) -> None:
+        self._port = port
+        self._token = token
         self._client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=f"http://127.0.0.1:{port}/api/v1",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            limits=LIMITS,
         )
 
     async def __aenter__(self) -> Self:
@@ -83,6 +117,15 @@ class Api:
         """Delete a letter; returns what became of its forward."""
         answer: str = _good(await self.ask("DELETE", f"/letters/{letter_id}")).json()["forward"]
         return answer
+
+    @contextlib.asynccontextmanager
+    async def deleter(self) -> AsyncIterator[Deleter]:
+        """For very many deletes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            yield Deleter(reader, writer, self._token)
+        finally:
+            writer.close()
 
     async def forward_now(self, letter_id: str) -> None:
         _good(await self.ask("POST", f"/letters/{letter_id}/forward-now"))

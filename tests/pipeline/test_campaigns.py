@@ -18,8 +18,8 @@ async def test_real_letters_stay_the_same_byte_for_byte(system: System) -> None:
     await letters_stay_the_same(system, every=60)
 
 
-async def test_what_was_answered_cancelled_is_never_sent(system: System) -> None:
-    await deletes_race_claims(system, count=60)
+async def test_what_was_answered_cancelled_is_never_sent(run: Run) -> None:
+    await deletes_race_claims(run, rounds=1, letters_each=60)
 
 
 async def test_large_letters_at_once_are_taken_in_time(system: System) -> None:
