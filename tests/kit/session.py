@@ -63,6 +63,7 @@ class Session:
     tls: ssl.SSLContext | None = field(init=False)
     # How replies are written; None: at once.
     voice: Voice | None = None
+    between_pieces_seconds: float = BETWEEN_PIECES_SECONDS
     _instead: dict[str, Deed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -164,7 +165,7 @@ class Session:
         self.server.misdeeds += 1
         for number, piece in enumerate(self.voice(reply + b"\r\n")):
             # Nothing behind the last one: what the client says next may be the beginning of TLS.
-            await asyncio.sleep(BETWEEN_PIECES_SECONDS if number else 0)
+            await asyncio.sleep(self.between_pieces_seconds if number else 0)
             await self._write(piece)
 
     async def _other(self, stage: str, said: bytes) -> bytes | None:

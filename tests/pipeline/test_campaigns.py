@@ -7,6 +7,7 @@ from tests.campaigns.large import large_letters_come_at_once
 from tests.campaigns.outages import server_is_away
 from tests.campaigns.races import deletes_race_claims
 from tests.campaigns.recovery import HOUR, mail_is_there_soon
+from tests.campaigns.thousand import half_of_them_die
 from tests.kit.servers import Servers
 from tests.kit.system import System
 from tests.pipeline.conftest import Run
@@ -28,6 +29,11 @@ async def test_large_letters_at_once_are_taken_in_time(system: System) -> None:
 
 async def test_mail_is_at_the_main_server_seconds_after_it_is_back(run: Run) -> None:
     await mail_is_there_soon(run, number=100, outages=(0.0, 48 * HOUR))
+
+
+async def test_half_of_the_main_servers_die_and_all_of_the_mail_arrives(run: Run) -> None:
+    shortened = {f"{name}_seconds": 1 for name in ("connect", "command", "probe")}
+    await half_of_them_die(run, destinations=40, each=2, pause_seconds=0.05, idle_seconds=0.2, **shortened)
 
 
 @pytest.mark.parametrize("away", ["kafka", "mongod"])
