@@ -42,6 +42,11 @@ class Dispatch:
             opened.task.add_done_callback(_report)
         opened.lane.wake()
 
+    def widen(self) -> None:
+        """Partitions have come, and with them connections: without them couriers were sent home."""
+        for opened in self._lanes.values():
+            opened.lane.widen()
+
     def health_changed(self, before: Destination, after: Destination) -> None:
         """What the board has learned of a destination."""
         if not after.flows:

@@ -80,6 +80,7 @@ class Follow:
         if behind:
             raise DatabasePutBack(f"partitions {behind}")
         self._held.partitions = partitions
+        self._dispatch.widen()
         self.when_assigned()
 
     async def revoked(self, _: frozenset[int]) -> None:

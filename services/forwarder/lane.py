@@ -104,6 +104,11 @@ class Lane:
     def wake(self) -> None:
         self._wake.set()
 
+    def widen(self) -> None:
+        """More connections are ours than before. What is on the shelves already sends for nobody by itself."""
+        self._shelves.widen()
+        self.wake()
+
     def health_changed(self, was: Health, health: Health) -> None:
         """The destination's, as told by this forwarder or another."""
         if health is Health.RECOVERING:

@@ -5,7 +5,7 @@ rule 15). The forwarders are put together as in their process, but nobody beats 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import SecretStr
@@ -14,8 +14,11 @@ from services.forwarder.__main__ import Assembly, assemble
 from shared.bus.producer import Producer
 from shared.mailbox import indexes
 from shared.mailbox.clock import Clock
+from shared.mailbox.users import Target, Users
 from shared.settings import Forwarder
+from tests.forwarder.test_load import ANN
 from tests.kit.letters import TARGET, Room, a_letter
+from tests.kit.mainserver import MainServer, Pause
 from tests.kit.patience import until
 from tests.kit.scope import Scope
 
@@ -94,3 +97,33 @@ async def test_15_of_1_to_12_members_each_holds_the_same_numbers_of_both_topics_
         await until(all_found, within=60, what=f"every letter in one plan, and {count} plans with letters")
         for member in members:
             assert member.followed("stored") == member.followed("deleted") == member.looked_through
+
+
+async def test_15_a_member_whose_partitions_come_back_sends_on_all_its_connections_again(
+    room: Room, join: Callable[[], Member]
+) -> None:
+    """Though what is on its shelves is enough, and it claims nothing more."""
+    async with MainServer() as main:
+        main.temper = proving = Pause("KEPT")
+        target = Target(main.name, "127.0.0.1", main.port)
+        await Users(room.database).add(replace(ANN, target=target, pass_client="none"))
+        await room.put(*(a_letter(partition=number % 12, destination=main.name) for number in range(60)))
+        member = join()
+        await member.parts.lease.register()
+        await asyncio.wait_for(proving.reached.wait(), 20)
+        main.temper = begun = Pause("KEPT")
+        proving.go_on.set()
+        await until(lambda: _sessions_are(main, 20), what="all connections")
+        held = frozenset(ALL)
+        await member.parts.consumer._listener._revoked(held)
+        main.temper = later = Pause("KEPT")
+        begun.go_on.set()
+        await until(lambda: _sessions_are(main, 1), what="one connection, to end what it has")
+        await member.parts.consumer._assigned(held)
+        await until(lambda: _sessions_are(main, 20), what="all connections again")
+        later.go_on.set()
+        await main.has_taken(60)
+
+
+async def _sessions_are(main: MainServer, number: int) -> bool:
+    return main.open_sessions == number
