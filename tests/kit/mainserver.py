@@ -92,6 +92,18 @@ def slow(seconds: float) -> Temper:
     return wait
 
 
+def unhurried(seconds: float) -> Temper:
+    """Takes its time with each reply."""
+
+    async def wait(stage: str, _said: bytes) -> bytes | None:
+        # No reply belongs to these two: what is said to the letter is said once it is kept.
+        if stage not in ("BODY", "DOT"):
+            await asyncio.sleep(seconds)
+        return None
+
+    return wait
+
+
 class Pause:
     """A temper that stops at `stage` until it is told to go on, and then answers `then`; None: the usual."""
 

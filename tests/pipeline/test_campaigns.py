@@ -7,6 +7,7 @@ from tests.campaigns.large import large_letters_come_at_once
 from tests.campaigns.outages import server_is_away
 from tests.campaigns.races import deletes_race_claims
 from tests.campaigns.recovery import HOUR, mail_is_there_soon
+from tests.campaigns.sideways import JOIN, LEAVE, members_come_and_go, more_forwarders_drain_more
 from tests.campaigns.thousand import half_of_them_die
 from tests.kit.servers import Servers
 from tests.kit.system import System
@@ -34,6 +35,14 @@ async def test_mail_is_at_the_main_server_seconds_after_it_is_back(run: Run) -> 
 async def test_half_of_the_main_servers_die_and_all_of_the_mail_arrives(run: Run) -> None:
     shortened = {f"{name}_seconds": 1 for name in ("connect", "command", "probe")}
     await half_of_them_die(run, destinations=40, each=2, pause_seconds=0.05, idle_seconds=0.2, **shortened)
+
+
+async def test_forwarders_drain_what_waits_between_them(run: Run) -> None:
+    await more_forwarders_drain_more(run, letters_each=60, sizes=(1, 2), is_promised=False)
+
+
+async def test_forwarders_come_and_go_and_each_letter_is_sent_once(run: Run) -> None:
+    await members_come_and_go(run, steps=((JOIN, (2,)), (LEAVE, (2,))), seconds_each=5, is_promised=False)
 
 
 @pytest.mark.parametrize("away", ["kafka", "mongod"])
