@@ -269,7 +269,8 @@ class Board:
             return
         self._known[destination.name] = destination
         UP.labels(destination.name).set(destination.health in (Health.UP, Health.RECOVERING))
-        if before.health is not destination.health:
+        if destination.health not in (before.health, Health.FAILING):
+            # The first failure of three made it failing, and counts.
             self._tallies.pop(destination.name, None)
         if before != destination:
             self.turned(before, destination)
