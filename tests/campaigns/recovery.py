@@ -42,7 +42,7 @@ async def mail_is_there_soon(run: Run, *, number: int, outages: Sequence[float])
 
 
 async def _outage(system: System, number: int, seconds: float) -> Rows:
-    await system.main.go_away()
+    await system.main.refuse()
     await system.send(letters(number, ANN), connections=20)
     await until(partial(_is_down, system), within=60, what="the destination's being down")
     await Clock(system.scope.connect(), Common()).move(seconds)
@@ -78,7 +78,7 @@ async def sooner_than_postfix(run: Run, *, number: int, outage_seconds: float) -
     async with run(**AS_SHIPPED) as system, MainServer() as its_main:
         await system.add_user(ANN)
         with postfix(its_main.port) as peer:
-            await asyncio.gather(system.main.go_away(), its_main.go_away())
+            await asyncio.gather(system.main.refuse(), its_main.refuse())
             its_sender = Sender(peer.port)
             for letter in letters(number, ANN):
                 await asyncio.gather(system.send([letter]), its_sender.send([letter]))
