@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from shared.letter import MOVES, UNKNOWN_RESULTS_TO_PARK, State
@@ -96,7 +96,7 @@ class Claims:
         if not tries:
             return []
         try:
-            await self._letters.bulk_write([_write(tried, now) for tried in tries], ordered=False)
+            await self._letters.bulk_write(_writes(tries, now), ordered=False)
         except BulkWriteError as error:
             raise RuntimeError(f"outcomes refused: {error.details}") from error
         delivered = {tried.letter_id: tried.arming for tried in tries if tried.end == "deliver"}
@@ -207,42 +207,67 @@ def _held(ids: Sequence[str], token: str) -> dict[str, Any]:
     return {"_id": {"$in": list(ids)}, "forward.claim.token": token, "forward.state": State.IN_FLIGHT}
 
 
-def _write(tried: Tried, now: datetime) -> UpdateOne:
-    attempt = {
+def _writes(tries: Sequence[Tried], now: datetime) -> list[UpdateMany | UpdateOne]:
+    """Deliveries together, as far as they are of the same arming: an update for each costs the database twice as much
+    (measured). Whatever else happened is rare."""
+    delivered: dict[int, list[Tried]] = {}
+    writes: list[UpdateMany | UpdateOne] = []
+    for tried in tries:
+        if tried.end == "deliver":
+            delivered.setdefault(tried.arming, []).append(tried)
+        else:
+            writes.append(_write(tried, now))
+    return [*(_write_delivered(arming, some, now) for arming, some in delivered.items()), *writes]
+
+
+def _attempt(tried: Tried) -> dict[str, Any]:
+    return {
         "at": tried.began_at,
         "by": tried.by,
         "code": tried.reply.code,
         "text": tried.reply.text,
         "seconds": round(tried.seconds, 3),
     }
-    if tried.end == "deliver":
-        return _write_delivered(tried, now, attempt)
+
+
+def _write(tried: Tried, now: datetime) -> UpdateOne:
     query = {**_held([tried.letter_id], tried.token), "forward.arming": tried.arming}
     query["_id"] = tried.letter_id
-    fields = _failed(tried.end, tried.reply, now, tried.due, tried.unknown, attempt)
+    fields = _failed(tried.end, tried.reply, now, tried.due, tried.unknown, _attempt(tried))
     if tried.refused:
         # From the first refusal on it is counted how long it has been believed or not.
         fields["forward.refused_at"] = {"$ifNull": ["$forward.refused_at", now]}
     return UpdateOne(query, [{"$set": fields}])
 
 
-def _write_delivered(tried: Tried, now: datetime, attempt: dict[str, Any]) -> UpdateOne:
-    start = list(MOVES["deliver"].start)
-    return UpdateOne(
-        {"_id": tried.letter_id, "forward.arming": tried.arming, "forward.state": {"$in": start}},
-        {
-            "$set": {
-                "forward.state": MOVES["deliver"].end,
-                "forward.forwarded_at": now,
-                "forward.last": {"code": tried.reply.code, "text": tried.reply.text, "at": now},
-                "forward.unknown": 0,
-                # Consumed when the pruner takes the copy away; until then it shows that one is due (rule 10).
-                "copy_due": now,
-            },
-            "$unset": {"forward.claim": "", "forward.wish": "", "forward.due": "", "notice_due": ""},
-            "$push": {"forward.history": {"$each": [attempt], "$slice": -HISTORY}},
-        },
-    )
+def _write_delivered(arming: int, tries: Sequence[Tried], now: datetime) -> UpdateMany:
+    """Each letter finds its own try by its place in the list."""
+    ids = [tried.letter_id for tried in tries]
+    place = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
+    attempt = {"$arrayElemAt": [{"$literal": [_attempt(tried) for tried in tries]}, place]}
+    last = {
+        "$arrayElemAt": [{"$literal": [{"code": t.reply.code, "text": t.reply.text, "at": now} for t in tries]}, place]
+    }
+    query = {"_id": {"$in": ids}, "forward.arming": arming, "forward.state": {"$in": list(MOVES["deliver"].start)}}
+    fields = {
+        "forward.state": MOVES["deliver"].end,
+        "forward.forwarded_at": now,
+        "forward.last": last,
+        "forward.unknown": 0,
+        "forward.history": _remembered(attempt),
+        "forward.claim": "$$REMOVE",
+        "forward.wish": "$$REMOVE",
+        "forward.due": "$$REMOVE",
+        # Consumed when the pruner takes the copy away; until then it shows that one is due (rule 10).
+        "copy_due": now,
+        "notice_due": "$$REMOVE",
+    }
+    return UpdateMany(query, [{"$set": fields}])
+
+
+def _remembered(attempt: dict[str, Any]) -> dict[str, Any]:
+    history = {"$concatArrays": [{"$ifNull": ["$forward.history", []]}, [attempt]]}
+    return {"$slice": [history, -HISTORY]}
 
 
 def _failed(
@@ -254,12 +279,11 @@ def _failed(
     often = {"$gte": [unknowns, UNKNOWN_RESULTS_TO_PARK]}
     target: Any = {"$cond": [often, MOVES["park"].end, MOVES[end].end]}
     parks = {"$and": [{"$eq": [target, State.PARKED]}, {"$ne": ["$forward.wish", True]}]}
-    history = {"$concatArrays": [{"$ifNull": ["$forward.history", []]}, [_literal(attempt)]]}
     return {
         **_ended(_unwished(target), due or now),
         "forward.unknown": unknowns,
         "forward.last": {"code": reply.code, "text": {"$literal": reply.text}, "at": now},
-        "forward.history": {"$slice": [history, -HISTORY]},
+        "forward.history": _remembered(_literal(attempt)),
         **marking(
             "forwarded", "$forward.arming", now, {"code": reply.code, "text": {"$literal": reply.text}}, when=parks
         ),
