@@ -282,7 +282,7 @@ def check_promise(columns: dict[str, Figures]) -> None:
 
 
 def _table(columns: dict[str, Figures], rows: Rows) -> Table:
-    table = Table(Column("letters of the living half", min_width=46), *columns)
+    table = Table(Column("letters of the living half", min_width=42), *[Column(name, max_width=10) for name in columns])
     for what, told in FIGURES.items():
         table.add_row(what, *[told(figures) for figures in columns.values()])
     table.add_section()
@@ -292,7 +292,7 @@ def _table(columns: dict[str, Figures], rows: Rows) -> Table:
 
 
 async def campaign() -> Table:
-    part = partial(half_of_them_die, destinations=1000, each=6, pause_seconds=0.15, idle_seconds=8.0)
+    part = partial(half_of_them_die, destinations=1000, each=4, pause_seconds=0.3, idle_seconds=5.0)
     columns, rows = await on_own_servers(part)
     check_promise(columns)
     return _table(columns, rows)
