@@ -41,11 +41,11 @@ class Sink:
 
 
 @contextlib.contextmanager
-def sink() -> Iterator[Sink]:
-    """Listening while the block runs."""
+def sink(port: int = 0) -> Iterator[Sink]:
+    """Listening while the block runs; on a free port unless one is given."""
     with tempfile.TemporaryDirectory(prefix="understudy-sink-") as folder:
         told = Path(folder) / "told"
-        port = free_port()
+        port = port or free_port()
         as_user = ["-u", "postfix"] if os.geteuid() == 0 else []
         with told.open("wb") as out:
             command = ["smtp-sink", *as_user, "-c", f"{LOOPBACK}:{port}", "1000"]
@@ -58,12 +58,12 @@ def sink() -> Iterator[Sink]:
             process.wait()
 
 
-def send(load: str, letters: int, port: int) -> float:
+def send(load: str, letters: int, port: int, recipient: str = RECIPIENT) -> float:
     """Hand in `letters` of 4 KB; seconds until the last was answered. Raises CalledProcessError."""
     began = time.monotonic()
     command = ["smtp-source", *LOADS[load], "-m", str(letters), "-l", str(LETTER_BYTES)]
-    addresses = ["-f", SENDER, "-t", RECIPIENT, f"{LOOPBACK}:{port}"]
-    subprocess.run([*command, *addresses], check=True, timeout=600)
+    addresses = ["-f", SENDER, "-t", recipient, f"{LOOPBACK}:{port}"]
+    subprocess.run([*command, *addresses], check=True, timeout=1800)
     return time.monotonic() - began
 
 

@@ -46,9 +46,12 @@ async def set_up(**settings: Any) -> AsyncIterator[Stage]:
             yield Stage(system, pair)
 
 
-async def on_own_servers(part: Callable[[Run], Awaitable[R]]) -> R:
+async def on_own_servers(part: Callable[[Run], Awaitable[R]], *, mongod_niceness: int = 0) -> R:
     """Play a part that runs the product itself, with settings of its own."""
-    with servers() as pair, tempfile.TemporaryDirectory(prefix="understudy-campaign-") as folder:
+    with (
+        servers(mongod_niceness=mongod_niceness) as pair,
+        tempfile.TemporaryDirectory(prefix="understudy-campaign-") as folder,
+    ):
         scope = Scope.new(pair.kafka.bootstrap, pair.mongod.url)
         await scope.make_topics()
         return await part(partial(running, scope, Path(folder)))
@@ -65,6 +68,10 @@ def play(name: str, campaign: Callable[[], Awaitable[Table]]) -> NoReturn:
         table = uvloop.run(whole())
     except AssertionError as error:
         print(f"{name}: broken promise\n{error}", file=sys.stderr)
+        # What broke first, where the end of it all broke, too.
+        while error.__context__ is not None:
+            error = error.__context__  # type: ignore[assignment]
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     console = Console(width=120)
     console.print(table)
@@ -81,8 +88,17 @@ def of_rows(*rows: tuple[str, object]) -> Table:
 
 
 def peak_memory_mib(pid: int) -> float:
-    """The most memory that a process has held (VmHWM)."""
+    """The most memory that a process has held."""
+    return _memory_mib(pid, "VmHWM")
+
+
+def memory_mib(pid: int) -> float:
+    """What a process holds now."""
+    return _memory_mib(pid, "VmRSS")
+
+
+def _memory_mib(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    raise AssertionError("no VmHWM")
+    raise AssertionError(f"no {name}")

@@ -3,11 +3,15 @@
 import pytest
 
 from tests.campaigns.corpus import letters_stay_the_same
+from tests.campaigns.drain import waiting_is_sent_fast
+from tests.campaigns.flat import waiting_costs_others_nothing
 from tests.campaigns.large import large_letters_come_at_once
+from tests.campaigns.ledger import SHORTENED, nothing_is_lost
 from tests.campaigns.outages import server_is_away
 from tests.campaigns.races import deletes_race_claims
 from tests.campaigns.recovery import HOUR, mail_is_there_soon
 from tests.campaigns.sideways import JOIN, LEAVE, members_come_and_go, more_forwarders_drain_more
+from tests.campaigns.stage import Stage
 from tests.campaigns.thousand import half_of_them_die
 from tests.kit.servers import Servers
 from tests.kit.system import System
@@ -43,6 +47,20 @@ async def test_forwarders_drain_what_waits_between_them(run: Run) -> None:
 
 async def test_forwarders_come_and_go_and_each_letter_is_sent_once(run: Run) -> None:
     await members_come_and_go(run, steps=((JOIN, (2,)), (LEAVE, (2,))), seconds_each=5, is_promised=False)
+
+
+async def test_what_has_waited_is_sent_while_new_mail_comes(run: Run) -> None:
+    await waiting_is_sent_fast(run, number=1000, new=200, is_promised=False)
+
+
+async def test_what_waits_for_a_dead_server_does_not_keep_others_from_theirs(run: Run) -> None:
+    await waiting_costs_others_nothing(run, number=1000, letters=100, rounds=1, is_promised=False)
+
+
+async def test_nothing_is_lost_while_everything_dies(run_on_own: Run, own_servers: Servers) -> None:
+    async with run_on_own(**SHORTENED) as system:
+        await system.add_user(ANN)
+        await nothing_is_lost(Stage(system, own_servers), number=500, faults=6, frozen_seconds=(0.5, 3.0))
 
 
 @pytest.mark.parametrize("away", ["kafka", "mongod"])

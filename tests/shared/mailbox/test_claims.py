@@ -247,3 +247,18 @@ async def test_a_batch_of_outcomes_is_recorded_each_for_itself(room: Room) -> No
     assert sorted(letter["_id"] for letter in delivered) == sorted(names[::3])
     assert {await room.state(name) for name in names[1::3]} == {"deferred"}
     assert {await room.state(name) for name in names[2::3]} == {"parked"}
+
+
+async def test_each_delivery_of_a_batch_keeps_its_own_reply_and_its_own_arming(room: Room) -> None:
+    first = await room.claimed(token="first")
+    again = await room.claimed(token="again")
+    await room.end(again, "park", token="again", code=550)
+    await room.claims.rearm(again, TARGET, NOW)
+    await room.claims.claim([again], "forwarder", "again", LATER)
+    replies = {first: "$queued as {first: 1}", again: "$$NOW"}
+    tries = [tried(first, "deliver", token="first", text=replies[first])]
+    tries.append(tried(again, "deliver", token="again", arming=2, text=replies[again]))
+    delivered = await room.claims.record(tries, LATER)
+    assert {letter["_id"]: letter["forward"]["last"]["text"] for letter in delivered} == replies
+    assert {letter["_id"]: letter["forward"]["history"][-1]["text"] for letter in delivered} == replies
+    assert [len((await room.now(name))["forward"]["history"]) for name in (first, again)] == [1, 2]
