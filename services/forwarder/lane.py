@@ -16,7 +16,7 @@ from services.forwarder.lease import Lease
 from services.forwarder.load import Job, Loaded, Loader
 from services.forwarder.logins import Logins
 from services.forwarder.metrics import RECOVERY
-from services.forwarder.outcome import Answer, Meaning, Patience, Tries, decide
+from services.forwarder.outcome import Answer, Meaning, Outcome, Patience, Tries, decide
 from services.forwarder.plan import Plan, Planned
 from services.forwarder.record import Record
 from services.forwarder.relay import Route
@@ -271,16 +271,7 @@ class Lane:
         tries = Tries(job.armed_at, job.refused_at, desk.board.taken_at(self.name))
         outcome = decide(answer, tries, self._patience, now)
         login = self._hear_of_login(job, answer, now)
-        due = retry.due_by(
-            outcome.clock,
-            now,
-            retry=self._retry_due(now, job.attempts),
-            # Due at once, when the destination lets it: in its old place, unless the letter may be what broke the line.
-            destination=job.armed_at if answer.session_failed else now,
-            refused_at=job.refused_at,
-            belief=self._patience.belief,
-            login=login or now,
-        )
+        due = None if answer.is_taken else self._due_after(job, answer, outcome, now, login)
         desk.record.add(
             Tried(
                 letter_id=job.letter_id,
@@ -301,6 +292,20 @@ class Lane:
         desk.board.hear(self.name, answer, job.address, self.sessions)
         self._go_on(answer)
         self._measure_recovery()
+
+    def _due_after(
+        self, job: Job, answer: Answer, outcome: Outcome, now: datetime, login: datetime | None
+    ) -> datetime:
+        return retry.due_by(
+            outcome.clock,
+            now,
+            retry=self._retry_due(now, job.attempts),
+            # Due at once, when the destination lets it: in its old place, unless the letter may be what broke the line.
+            destination=job.armed_at if answer.session_failed else now,
+            refused_at=job.refused_at,
+            belief=self._patience.belief,
+            login=login or now,
+        )
 
     def _hear_of_login(self, job: Job, answer: Answer, now: datetime) -> datetime | None:
         """Until when its login is held back, if this is what was refused."""

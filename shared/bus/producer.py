@@ -117,15 +117,24 @@ class Producer:
         Raises:
             BusUnavailable: at least one was refused or not answered in time; the caller publishes all again.
         """
+        batches = self._batches_of(messages)
         try:
             async with asyncio.timeout(within_seconds):
-                sent = [await self._send(message) for message in messages]
-                if sent:
-                    await asyncio.wait(sent)
-            for future in sent:
-                future.result()
-        except (TimeoutError, KafkaError) as error:
+                await asyncio.gather(*(self.publish_batch(*batch) for batch in batches))
+        except TimeoutError as error:
             raise BusUnavailable(type(error).__name__) from error
+
+    def _batches_of(self, messages: Iterable[Message]) -> list[tuple[str, BatchBuilder, int]]:
+        """Topic, records and partition of each; a future and a timer for each record would cost more than it."""
+        batches: list[tuple[str, BatchBuilder, int]] = []
+        filling: dict[tuple[str, int], BatchBuilder] = {}
+        for message in messages:
+            place = (message.topic, message.partition)
+            if place not in filling or not _has_taken(filling[place], message):
+                filling[place] = self.new_batch()
+                _has_taken(filling[place], message)
+                batches.append((message.topic, filling[place], message.partition))
+        return batches
 
     def new_batch(self) -> BatchBuilder:
         """An empty batch to be filled for `publish_batch`. Raises BusUnavailable: not connected yet."""
@@ -235,6 +244,12 @@ class Producer:
             retry_backoff_ms=100,
             metadata_max_age_ms=5_000,
         )
+
+
+def _has_taken(batch: BatchBuilder, message: Message) -> bool:
+    """False where there is no room for it; the first always has."""
+    key, headers = message.key.encode(), list(message.headers)
+    return batch.append(timestamp=None, key=key, value=message.value, headers=headers) is not None
 
 
 def _trouble(done: asyncio.Future[object]) -> BaseException | None:

@@ -5,9 +5,10 @@ are fewer connections than partitions, the keeper, who holds the partition that 
 """
 
 import hashlib
-from collections.abc import Collection
+from functools import lru_cache
 
 
+@lru_cache(maxsize=16_384)
 def home(name: str, partitions: int) -> int:
     """The partition that a destination's name falls on; whoever holds it is the destination's keeper."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % partitions
@@ -18,10 +19,12 @@ def is_keepers_alone(window: int, partitions: int) -> bool:
     return window < partitions
 
 
-def share(name: str, window: int, held: Collection[int], partitions: int) -> int:
+@lru_cache(maxsize=16_384)
+def share(name: str, window: int, held: frozenset[int], partitions: int) -> int:
     """How many of `window` connections to `name` belong to the forwarder that holds the partitions `held`.
 
-    Over forwarders that hold all `partitions` between them the shares add up to `window`.
+    Over forwarders that hold all `partitions` between them the shares add up to `window`. Asked for each letter, more
+    than once.
     """
     first = home(name, partitions)
     if is_keepers_alone(window, partitions):

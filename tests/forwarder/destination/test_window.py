@@ -25,7 +25,7 @@ def test_where_connections_are_few_the_keeper_has_them_all() -> None:
 
 
 def test_every_partition_has_a_connection_where_there_are_as_many() -> None:
-    assert all(share(NAMES[0], 12, {partition}, 12) == 1 for partition in range(12))
+    assert all(share(NAMES[0], 12, frozenset({partition}), 12) == 1 for partition in range(12))
     assert is_keepers_alone(11, 12)
     assert not is_keepers_alone(12, 12)
 
