@@ -293,9 +293,7 @@ class Lane:
         self._go_on(answer)
         self._measure_recovery()
 
-    def _due_after(
-        self, job: Job, answer: Answer, outcome: Outcome, now: datetime, login: datetime | None
-    ) -> datetime:
+    def _due_after(self, job: Job, answer: Answer, outcome: Outcome, now: datetime, login: datetime | None) -> datetime:
         return retry.due_by(
             outcome.clock,
             now,
