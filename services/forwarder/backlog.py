@@ -14,7 +14,7 @@ from shared import logs
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
 from shared.mailbox.destinations import Destinations
-from shared.mailbox.letters import Letter
+from shared.mailbox.letters import EVENT_GRACE, Letter
 from shared.mailbox.users import Users
 from shared.settings import Forwarder
 
@@ -27,7 +27,7 @@ NAMES_SECONDS = 2.0
 ALL_NAMES_SECONDS = 60.0
 # The moment of a letter that was never tried is only its event's grace. It is not waited for where the event may have
 # come to somebody else, or while we did not listen; so long after a change.
-GRACE = timedelta(seconds=12)
+EAGER_GRACE = EVENT_GRACE + timedelta(seconds=2)
 EAGER_SECONDS = 15.0
 
 
@@ -141,7 +141,7 @@ class Backlog:
                 await self._look_for_one(names[0], partitions, is_eager=is_eager)
                 return
             now = self._clock.now()
-            until = now + GRACE if is_eager else now
+            until = now + EAGER_GRACE if is_eager else now
             found = await self._destinations.due(names, partitions, now, ENOUGH, pending_until=until)
             is_cut = len(found) == ENOUGH
             last = found[-1]["forward"]["destination"] if is_cut else None
@@ -156,7 +156,7 @@ class Backlog:
     async def _look_for_one(self, name: str, partitions: frozenset[int], *, is_eager: bool) -> None:
         now = self._clock.now()
         most = ENOUGH + self._plan.count(name)
-        until = now + GRACE if is_eager else now
+        until = now + EAGER_GRACE if is_eager else now
         found = await self._destinations.oldest_due(name, partitions, now, most, pending_until=until)
         if len(found) == most:
             self._more.add(name)

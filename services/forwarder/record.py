@@ -22,7 +22,7 @@ FORWARDED = Counter("understudy_forwarded_total", "Letters answered for good", [
 PUBLISH_SECONDS = 20.0
 MOST = 500
 # A little later makes larger batches; a lone result never waits.
-WINDOW_SECONDS = 0.03
+WINDOW_SECONDS = 0.05
 WINDOW_FROM_PER_SECOND = 50
 
 

@@ -6,7 +6,6 @@ A batch is four round trips, whatever its size: users, bodies, letters, position
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from prometheus_client import Counter
 
@@ -19,7 +18,7 @@ from shared.letter import Mode, letter_id
 from shared.mailbox import facts
 from shared.mailbox.bodies import Bodies
 from shared.mailbox.clock import Clock
-from shared.mailbox.letters import INBOX, Letter, Letters, new_letter
+from shared.mailbox.letters import EVENT_GRACE, INBOX, Letter, Letters, new_letter
 from shared.mailbox.positions import Positions
 from shared.mailbox.users import POSTMASTER, User, Users
 from shared.moments import from_rfc3339
@@ -28,8 +27,6 @@ log = logs.get("intake")
 
 STORED = Counter("understudy_stored_total", "Letters put into mailboxes")
 PUBLISH_SECONDS = 20.0
-# An event has this long to bring a new letter to a forwarder before a look at the backlog does.
-GRACE = timedelta(seconds=10)
 # What a main server may be told of who handed a letter in.
 _CLIENT = ("address", "name", "helo")
 
@@ -111,7 +108,7 @@ class Intake:
             sender=told.sender,
             spam=told.spam,
             now=now,
-            due=now + GRACE,
+            due=now + EVENT_GRACE,
             client={name: told.client[name] for name in _CLIENT if told.client.get(name)} or None,
         )
 

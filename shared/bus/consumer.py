@@ -44,7 +44,7 @@ PROBE_SECONDS = 3.0
 # Reading a little later makes larger batches, and fewer round trips for each letter: from so many records a second on,
 # by so many seconds. Counted as a rate, not by the batch: small batches that follow each other closely are what costs
 # most. A lone letter never waits.
-WINDOWS = ((1000, 0.2), (50, 0.05), (0, 0.0))
+WINDOWS = ((250, 0.2), (50, 0.05), (0, 0.0))
 
 LAG = Gauge("understudy_consumer_lag", "Records not yet consumed", ["topic", "service"])
 DEAD_LETTERS = Counter("understudy_dead_letters_total", "Records sent to a dead-letter topic", ["topic"])

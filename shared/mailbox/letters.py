@@ -13,7 +13,7 @@ record cannot bring it back.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import InsertOne, UpdateOne
@@ -24,6 +24,8 @@ from shared.mailbox.connect import Database, reaching
 
 Letter = dict[str, Any]
 
+# An event has so long to bring a new letter to a forwarder before a look at the backlog does.
+EVENT_GRACE = timedelta(seconds=10)
 _DUPLICATE_KEY = 11000
 INBOX = "INBOX"
 

@@ -24,14 +24,12 @@ from shared.failpoints import failpoint
 from shared.letter import Mode, State, letter_id
 from shared.mailbox.bodies import Bodies
 from shared.mailbox.connect import Database, reaching
-from shared.mailbox.letters import Letter, Letters, new_letter
+from shared.mailbox.letters import EVENT_GRACE, Letter, Letters, new_letter
 from shared.mailbox.marks import marked
 from shared.mailbox.users import POSTMASTER
 
 # RFC 5321 section 4.5.4.1 lets a sender wait four to five days for news; what comes later puzzles him.
 YOUNG = timedelta(days=5)
-# The event has this long to bring a new notice to a forwarder before a look at the backlog does.
-GRACE = timedelta(seconds=10)
 # base32 as RFC 4648 has it, turned into that of ULIDs.
 _AS_ULID = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 _ULID_TIME = 10
@@ -81,7 +79,7 @@ def notice_of(original: Letter, raw: bytes, destination: str, now: datetime) -> 
         sender="",
         spam=None,
         now=now,
-        due=now + GRACE,
+        due=now + EVENT_GRACE,
     )
     document["notice"] = {"recipient": original["sender"], "of": original["_id"]}
     return Notice(original, document | marked("stored", document["forward"]["arming"], now, {"cause": "notice"}), raw)

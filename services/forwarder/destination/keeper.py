@@ -23,8 +23,9 @@ log = logs.get("keeper")
 
 TICK_SECONDS = 0.1
 JITTER = 0.2
-# Probes that run at once: each is a socket, and one that nobody answers lasts long.
-MOST_PROBES = 200
+# Probes that run at once: each is a socket. One that nobody answers lasts until its time is up, and must not take the
+# place of another whose server is back.
+MOST_PROBES = 2000
 # After a shrunk window has held for so long, some more connections are tried.
 WIDEN_SECONDS = 10.0
 LONGEST_SWEEP_SECONDS = 600.0
