@@ -2,9 +2,12 @@
 
 import random
 import socket
+import ssl
 import time
 
 LOOPBACK = "127.0.0.1"
+# For clients that speak plain HTTP on loopback: to read the machine's certificates takes 50 ms, for each client.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # Below what the kernel hands to outgoing connections: a port from there may be taken before a server binds it.
 FREE_PORTS = range(20_000, 32_000)
 # A server that was just killed may hold its port for a moment.

@@ -14,7 +14,7 @@ from deploy.local.fetch import cache_folder, kafka_jars
 from deploy.local.kafka import Kafka
 from deploy.local.keys import settings_of_keys
 from deploy.local.mongod import Mongod, check_program
-from deploy.local.ports import LOOPBACK, becomes_free, free_port, is_listening
+from deploy.local.ports import LOOPBACK, NO_CERTIFICATES, becomes_free, free_port, is_listening
 from deploy.local.server import Server
 from deploy.local.supervise import Program
 from services.console.standin import behaviour_of
@@ -197,7 +197,7 @@ def _refuse_twice(ports: dict[str, int]) -> None:
 
 
 async def _answers_ready(port: int) -> bool:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=5, verify=NO_CERTIFICATES) as client:
         try:
             return (await client.get(f"http://{LOOPBACK}:{port}/ready")).status_code == httpx.codes.OK
         except httpx.HTTPError:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import httpx
 
+from deploy.local.ports import NO_CERTIFICATES
 from tests.kit.mainserver import MainServer
 
 PASSWORD = "correct horse"
@@ -49,6 +50,7 @@ class Api:
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
             limits=LIMITS,
+            verify=NO_CERTIFICATES,
         )
 
     async def __aenter__(self) -> Self:

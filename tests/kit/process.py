@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.ports import LOOPBACK
+from deploy.local.ports import LOOPBACK, NO_CERTIFICATES
 from deploy.local.server import freeze, spawn
 from tests.kit.patience import until
 
@@ -62,13 +62,13 @@ class Process:
 
     async def _answers(self, path: str) -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=2) as client:
+            async with httpx.AsyncClient(timeout=2, verify=NO_CERTIFICATES) as client:
                 return (await client.get(f"http://{LOOPBACK}:{self.ops_port}{path}")).status_code == 200
         return False
 
     async def metrics(self) -> dict[str, float]:
         """Each sample as `name` or `name{label=value,...}`, labels in the alphabet's order."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, verify=NO_CERTIFICATES) as client:
             text = (await client.get(f"http://{LOOPBACK}:{self.ops_port}/metrics")).text
         found = {}
         for family in text_string_to_metric_families(text):

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.ports import NO_CERTIFICATES
 from services.store.web.app import build
 from services.store.web.parts import Parts, opened
 from shared import ops
@@ -50,7 +51,9 @@ class Door:
 
     def client(self, **more: Any) -> httpx.AsyncClient:
         """One who is not let in yet."""
-        client = httpx.AsyncClient(base_url=f"{self.base_url}/api/v1", timeout=30, trust_env=False, **more)
+        client = httpx.AsyncClient(
+            base_url=f"{self.base_url}/api/v1", timeout=30, trust_env=False, verify=NO_CERTIFICATES, **more
+        )
         self.clients.append(client)
         return client
 
@@ -127,7 +130,9 @@ async def opened_door(scope: Scope, settings: Store) -> AsyncIterator[Door]:
     async with opened(settings, database, clock, announcer, stop) as parts:
         async with ops.serve_http(build(parts), "127.0.0.1", 0) as port:
             url = f"http://127.0.0.1:{port}"
-            admin = httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30, trust_env=False)
+            admin = httpx.AsyncClient(
+                base_url=f"{url}/api/v1", headers=headers, timeout=30, trust_env=False, verify=NO_CERTIFICATES
+            )
             door = Door(url, scope, settings, database, clock, producer, admin, parts, [admin])
             try:
                 yield door
