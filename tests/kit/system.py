@@ -133,9 +133,9 @@ class System:
         await self.ledger.check(self.sender, self.main, after=after)
         await self.ledger.check_database(is_idle=is_idle)
         if after is None and is_idle:
-            await self._check_nothing_was_mended()
+            await self.check_nothing_was_mended()
 
-    async def _check_nothing_was_mended(self) -> None:
+    async def check_nothing_was_mended(self) -> None:
         """Without faults the nets under our bugs catch nothing."""
         for process in self._processes.values():
             if process.exit_code is None:
