@@ -224,9 +224,11 @@ class Producer:
                 await kafka.start()
             except (KafkaError, OSError) as error:
                 log.warning("broker_unreachable", error=str(error))
-                with contextlib.suppress(Exception):
-                    await kafka.stop()
+                await _close(kafka)
                 await asyncio.sleep(0.5)
+            except asyncio.CancelledError:
+                await _close(kafka)
+                raise
             else:
                 self._kafka = kafka
                 return
@@ -244,6 +246,12 @@ class Producer:
             retry_backoff_ms=100,
             metadata_max_age_ms=5_000,
         )
+
+
+async def _close(kafka: AIOKafkaProducer) -> None:
+    """One that has not come to start."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(kafka.stop(), LISTEN_SECONDS)
 
 
 def _has_taken(batch: BatchBuilder, message: Message) -> bool:
