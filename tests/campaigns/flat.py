@@ -92,7 +92,7 @@ def _memory(system: System) -> dict[str, float]:
 
 
 async def campaign() -> Table:
-    part = partial(waiting_costs_others_nothing, number=1_000_000, letters=5000, rounds=3)
+    part = partial(waiting_costs_others_nothing, number=1_000_000, letters=3000, rounds=3)
     return of_rows(*await on_own_servers(part, mongod_niceness=NICE_BEHIND_INGEST))
 
 
