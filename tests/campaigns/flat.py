@@ -45,20 +45,20 @@ async def waiting_costs_others_nothing(
             await fill(system, port, number)
             await _measure(system, live, letters, 1)
             full, memory_full = await _measure(system, live, letters, rounds), _memory(system)
-    rows: Rows = [("letters that wait", number)]
-    for what, before, after in (
-        ("accepted", empty.accepted, full.accepted),
-        ("forwarded and removed", empty.removed, full.removed),
-    ):
-        for load in LOADS:
-            rates = statistics.median(before[load]), statistics.median(after[load])
-            part = rates[1] / rates[0]
-            assert part >= PART_OF_EMPTY or not is_promised, f"{what}, {load}: {part:.2f} of empty"
-            rows.append((f"{what} a second, {load}: empty, full, part", f"{rates[0]:.0f}, {rates[1]:.0f}, {part:.2f}"))
-    return rows + [
+    compared = _compared("accepted", empty.accepted, full.accepted)
+    compared += _compared("forwarded and removed", empty.removed, full.removed)
+    rows = [(f"{what} a second: empty, full, part", f"{a:.0f}, {b:.0f}, {b / a:.2f}") for what, a, b in compared]
+    memory = [
         (f"memory of {name}, MiB: empty, full", f"{memory_empty[name]:.0f}, {memory_full[name]:.0f}")
         for name in SERVICES
     ]
+    poor = [what for what, before, after in compared if after < PART_OF_EMPTY * before]
+    assert not poor or not is_promised, f"less than {PART_OF_EMPTY} of empty: {poor}\n{rows}"
+    return [("letters that wait", number), *rows, *memory]
+
+
+def _compared(what: str, empty: dict[str, list[float]], full: dict[str, list[float]]) -> list[tuple[str, float, float]]:
+    return [(f"{what}, {load}", statistics.median(empty[load]), statistics.median(full[load])) for load in LOADS]
 
 
 async def _measure(system: System, live: Sink, letters: int, rounds: int) -> Rates:
