@@ -52,7 +52,7 @@ class Authenticate:
     """RFC 9051 section 6.2.2. `initial` is the decoded initial response (RFC 4959), None where none was sent."""
 
     mechanism: str
-    initial: bytes | None = None
+    initial: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Login:
     """RFC 9051 section 6.2.3. The password is text where it is UTF-8, else as latin-1 reads it."""
 
     user: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +330,8 @@ Key = (
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """RFC 9051 section 6.4.4. `returning` is None without RETURN; `RETURN ()` is {"ALL"}. Items: MIN MAX ALL COUNT SAVE."""
+    """RFC 9051 section 6.4.4. `returning` is None without RETURN, else of MIN MAX ALL COUNT SAVE; `RETURN ()` is
+    {"ALL"}."""
 
     key: Key
     is_uid: bool = False
