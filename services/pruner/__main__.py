@@ -13,6 +13,7 @@ from shared.events import Forwarded
 from shared.mailbox.bodies import Bodies
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable, connect
+from shared.mailbox.own import OwnLetters
 from shared.mailbox.positions import Positions
 from shared.mailbox.removal import Removal
 from shared.run import beside, run
@@ -34,7 +35,8 @@ async def main(settings: Pruner, stop: asyncio.Event) -> None:
         handle=remove.apply,
         passing=(MailboxUnavailable,),
     )
-    emptying = Bin(removal, Bodies(database), Positions(database), clock, settings.expire_seconds)
+    own = OwnLetters(database, settings.partitions)
+    emptying = Bin(removal, Bodies(database), own, Positions(database), clock, settings.expire_seconds)
     async with contextlib.AsyncExitStack() as parts:
         port = settings.pruner_ops_port
         await parts.enter_async_context(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from itertools import chain
 
 from prometheus_client import Counter
@@ -11,6 +12,7 @@ from shared.failpoints import failpoint
 from shared.mailbox.bodies import Bodies
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable
+from shared.mailbox.own import OwnLetters
 from shared.mailbox.positions import Positions
 from shared.mailbox.removal import Removal
 
@@ -21,15 +23,24 @@ FILES = Counter("understudy_orphaned_files_total", "Large bodies that no letter 
 BATCH = 500
 # Looking through the large files is no hurry: each is an upload that a crash cut short.
 FILES_EACH_LOOKS = 60
+# What a person began to put in, and a crash kept from being written.
+UNFINISHED_AFTER = timedelta(days=1)
 
 
 class Bin:
     """Looks for what has expired: rarely when there is nothing, at once again while there is."""
 
     def __init__(
-        self, removal: Removal, bodies: Bodies, positions: Positions, clock: Clock, look_each_seconds: float
+        self,
+        removal: Removal,
+        bodies: Bodies,
+        own: OwnLetters,
+        positions: Positions,
+        clock: Clock,
+        look_each_seconds: float,
     ) -> None:
         self._removal = removal
+        self._own = own
         self._bodies = bodies
         self._positions = positions
         self._clock = clock
@@ -71,7 +82,9 @@ class Bin:
 
     async def _sweep_files(self) -> None:
         noted = {partition: offset for partition, (offset, _) in (await self._positions.noted()).items()}
-        swept = await self._bodies.sweep_files(noted)
+        given_up = self._clock.now() - UNFINISHED_AFTER
+        swept = await self._bodies.sweep_files(noted, given_up)
+        await self._own.sweep(given_up, BATCH)
         if swept:
             FILES.inc(swept)
             log.warning("orphaned_files_swept", files=swept)

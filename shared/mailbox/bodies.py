@@ -6,6 +6,7 @@ can be seen is whole (design rule 2).
 
 import io
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import Binary, ObjectId
@@ -18,6 +19,8 @@ from shared.mailbox.letters import _only_duplicates
 
 # A document holds 16 MiB; a receipt may list 1,000 letters beside its bytes.
 INLINE_BYTES = 15 * 1024 * 1024
+# The partition and offset of what did not come by mail.
+_NO_RECORD = (-1, -1)
 
 
 class BodyMissing(Exception):
@@ -51,6 +54,37 @@ class Bodies:
             documents.append(document)
         while documents:
             documents = await self._insert_or_join(documents)
+
+    @reaching
+    async def insert_own(self, receipt_id: str, raw: bytes, letter_id: str, now: datetime) -> None:
+        """Keep the body of a letter that did not come by mail, and note that the letter is still to be written."""
+        document: dict[str, Any] = {"_id": receipt_id, "letters": [letter_id], "pending": [_note(letter_id, now)]}
+        if len(raw) <= INLINE_BYTES:
+            document["raw"] = Binary(raw)
+        else:
+            document["file"] = await self._keep_file(receipt_id, raw, _NO_RECORD)
+        await self._bodies.insert_one(document)
+
+    @reaching
+    async def join(self, letters: dict[str, str], now: datetime) -> set[str]:
+        """Letters that are about to be written use these bodies: letter id -> receipt id. Returns those letters whose
+        body is still there, and now lists them."""
+        writes = [
+            UpdateOne({"_id": receipt}, {"$addToSet": {"letters": letter}, "$push": {"pending": _note(letter, now)}})
+            for letter, receipt in letters.items()
+        ]
+        if not writes:
+            return set()
+        await self._bodies.bulk_write(writes, ordered=False)
+        there = self._bodies.find({"_id": {"$in": list(set(letters.values()))}}, {"letters": 1})
+        return {letter async for body in there for letter in body["letters"] if letter in letters}
+
+    @reaching
+    async def joined(self, letters: Sequence[tuple[str, str]]) -> None:
+        """These letters, each behind its receipt, are written: the notes go."""
+        writes = [UpdateOne({"_id": r}, {"$pull": {"pending": {"letter": letter}}}) for r, letter in letters]
+        if writes:
+            await self._bodies.bulk_write(writes, ordered=False)
 
     async def _insert_or_join(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Returns those whose body was there, and was taken away before the letters had joined it."""
@@ -137,17 +171,24 @@ class Bodies:
                 await self._drop_file(file)
 
     @reaching
-    async def sweep_files(self, committed: dict[int, int]) -> int:
+    async def sweep_files(self, committed: dict[int, int], own_before: datetime) -> int:
         """Take away files that no body points to and whose record will not come again; returns how many.
 
-        `committed` is the next offset to be read for each partition of `received`.
+        `committed` is the next offset to be read for each partition of `received`. What did not come by mail was given
+        up if it was begun before `own_before`.
         """
         swept = 0
-        async for file in self._files.find({}, {"metadata": 1}):
+        async for file in self._files.find({}, {"metadata": 1, "uploadDate": 1}):
             origin = file["metadata"]
-            if committed.get(origin["partition"], 0) <= origin["offset"]:
+            if origin["partition"] == _NO_RECORD[0] and file["uploadDate"] > own_before:
+                continue
+            if committed.get(origin["partition"], 0) <= origin["offset"] and origin["partition"] != _NO_RECORD[0]:
                 continue
             if await self._bodies.find_one({"_id": origin["receipt_id"], "file": file["_id"]}, {"_id": 1}) is None:
                 await self._drop_file(file["_id"])
                 swept += 1
         return swept
+
+
+def _note(letter_id: str, now: datetime) -> dict[str, Any]:
+    return {"letter": letter_id, "at": now}

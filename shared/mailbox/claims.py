@@ -17,6 +17,7 @@ from shared.mailbox.connect import Database, reaching
 from shared.mailbox.letters import Letter
 from shared.mailbox.marks import marking
 from shared.mailbox.notices import owed
+from shared.mailbox.places import stirring
 
 # How many tries are written down in the letter.
 HISTORY = 50
@@ -195,6 +196,7 @@ def _armed_again(now: datetime) -> dict[str, Any]:
         "forward.unknown": 0,
         "forward.refused_at": "$$REMOVE",
         "notice_due": "$$REMOVE",
+        **stirring(now),
         **marking("stored", arming, now, {"cause": "rearmed"}),
     }
 
@@ -288,6 +290,7 @@ def _failed(
             "forwarded", "$forward.arming", now, {"code": reply.code, "text": {"$literal": reply.text}}, when=parks
         ),
         **owed(parks, now),
+        **stirring(now),
     }
 
 

@@ -10,6 +10,7 @@ from shared.mailbox.connect import Database, reaching
 from shared.mailbox.letters import Letter
 from shared.mailbox.marks import marking
 from shared.mailbox.notices import owed
+from shared.mailbox.places import stirring
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class Destinations:
             "forward.last": {"code": reply["code"], "text": {"$literal": reply["text"]}, "at": now},
             **marking("forwarded", "$forward.arming", now, {**reply, "text": {"$literal": reply["text"]}}),
             **owed(True, now),
+            **stirring(now),
         }
         starts = {"forward.state": {"$in": list(MOVES["expire"].start)}}
         await self._letters.update_many({"_id": {"$in": ids}, **query, **starts}, [{"$set": fields}])

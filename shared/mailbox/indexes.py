@@ -13,6 +13,13 @@ INDEXES: dict[str, list[IndexModel]] = {
     "letters": [
         # A mailbox, newest first. Gravestones have no address.
         _partial(["address", "folder", "_id"], "address"),
+        # What a folder has not given a number to, and its numbered letters: all, what changed, and what stirred.
+        _partial(["address", "folder", "unnumbered"], "unnumbered"),
+        _partial(["folder_id", "uid"], "uid"),
+        _partial(["folder_id", "modseq"], "modseq"),
+        _partial(["folder_id"], "stirred"),
+        # What has gone out of a folder, and has no tombstone yet.
+        _partial(["left.folder"], "left.folder"),
         # What waits for a destination, by partition, when due; covers the counts of the metrics and lifetimes.
         _partial(["forward.destination", "partition", "forward.due", "received_at", "forward.armed_at"], "forward.due"),
         # What is in flight, by whose claim.
@@ -29,7 +36,21 @@ INDEXES: dict[str, list[IndexModel]] = {
         _partial(["gone.partition", "gone.offset"], "gone"),
         _partial(["gone.holds_body"], "gone.holds_body"),
     ],
+    "folders": [
+        # A user's folders by name. One that was deleted has no name any more.
+        IndexModel(
+            [("address", ASCENDING), ("name", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"name": {"$exists": True}},
+        ),
+    ],
+    "tombstones": [
+        # What has gone from a folder since a reader last looked.
+        _partial(["folder", "modseq"], "folder"),
+    ],
     "bodies": [
+        # Bodies that gained a letter which may not have been written: a crash came between.
+        _partial(["pending.at"], "pending.at"),
         # Bodies in GridFS, so that orphaned files can be told from used ones.
         _partial(["file"], "file"),
     ],

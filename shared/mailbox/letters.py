@@ -4,12 +4,13 @@
      client: {address, name, helo},
      forward: {state, arming, armed_at, destination, due, attempts, unknown, refused_at, last, history, claim, wish,
                forwarded_at},
-     binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, uid, notice_due,
-     notice: {recipient, of}}
+     binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, notice_due,
+     notice: {recipient, of}, unnumbered | folder_id, uid, modseq, stirred; left: [{folder, uid}], internal_date,
+     pop3_hidden}
 
 `forward.due` is there only while the letter waits, `forward.claim` only while it is in flight, `binned` only in the
-bin, `notice_due` only while parked: partial indexes stand on that. A purged letter leaves {_id, gone}, so that its
-record cannot bring it back.
+bin, `notice_due` only while parked: partial indexes stand on that. Its place in a folder is told in places.py. A purged
+letter leaves {_id, gone}, so that its record cannot bring it back.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from pymongo.errors import BulkWriteError
 
 from shared.letter import State
 from shared.mailbox.connect import Database, reaching
+from shared.mailbox.places import ARRIVED
 
 Letter = dict[str, Any]
 
@@ -74,6 +76,8 @@ def new_letter(
     }
     if client is not None:
         letter["client"] = client
+    if folder is not None:
+        letter["unnumbered"] = ARRIVED
     return letter
 
 
@@ -136,6 +140,20 @@ class Letters:
             {"$group": {"_id": "$folder", "letters": {"$sum": 1}, "unread": {"$sum": unread}}},
         ]
         return {row["_id"]: (row["letters"], row["unread"]) async for row in self._letters.aggregate(stages)}
+
+    @reaching
+    async def octets(self, address: str) -> int:
+        """What the letters in a user's folders take together; not the bin."""
+        stages: list[dict[str, Any]] = [
+            {"$match": {"address": address, "binned": {"$exists": False}, "folder": {"$ne": None}}},
+            {"$group": {"_id": None, "octets": {"$sum": "$size"}}},
+        ]
+        return sum([row["octets"] async for row in self._letters.aggregate(stages)])
+
+    @reaching
+    async def hide_from_pop3(self, ids: Sequence[str]) -> None:
+        """POP3 shows these letters no more."""
+        await self._letters.update_many({"_id": {"$in": list(ids)}}, {"$set": {"pop3_hidden": True}})
 
     @reaching
     async def unfinished(self, address: str) -> int:

@@ -10,6 +10,7 @@ from shared.letter import MOVES, UNFINISHED, State
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.letters import Letter
 from shared.mailbox.marks import marking
+from shared.mailbox.places import leaving
 
 _NOT_BINNED = {"$eq": [{"$type": "$binned"}, "missing"]}
 
@@ -44,6 +45,7 @@ class Removal:
             "binned": {"$cond": [_NOT_BINNED, binned, "$binned"]},
             "removals": {"$add": ["$removals", {"$cond": [_NOT_BINNED, 1, 0]}]},
             "copy_due": "$$REMOVE",
+            **leaving(when=_NOT_BINNED),
         }
         query = {"_id": {"$in": list(ids)}, "copy_due": {"$exists": True}}
         await self._letters.update_many(query, [{"$set": fields}])
@@ -123,11 +125,12 @@ class Removal:
             "gone.partition": partition,
             "gone.offset": {"$gte": 0, "$lt": below},
             "gone.holds_body": {"$exists": False},
+            "left.folder": {"$exists": False},
         }
         return int((await self._letters.delete_many({**query, "gone": {"$exists": True}})).deleted_count)
 
 
-_PURGED_FIELDS = {"receipt_id": 1, "partition": 1, "offset": 1}
+_PURGED_FIELDS = {"receipt_id": 1, "partition": 1, "offset": 1, "left": 1}
 
 
 def _purgeable(letter_id: str) -> dict[str, Any]:
@@ -141,23 +144,33 @@ def _purgeable(letter_id: str) -> dict[str, Any]:
 
 def _gravestone(letter: Letter, now: datetime) -> dict[str, Any]:
     origin = {name: letter[name] for name in ("receipt_id", "partition", "offset")}
-    return {"gone": {"at": now, "holds_body": True, **origin}}
+    # Of what it left behind in folders, no tombstone may have been made yet.
+    left = {"left": letter["left"]} if letter.get("left") else {}
+    return {"gone": {"at": now, "holds_body": True, **origin}, **left}
 
 
 def _deleted(reason: str, now: datetime, expires_at: datetime, rule_id: str | None) -> dict[str, Any]:
     """Fields for a `$set` stage; each is computed from the letter as it was before."""
-    cancels = {"$in": ["$forward.state", list(MOVES["delete"].start)]}
     number = {"$add": ["$removals", 1]}
     told = {"mailbox": "$folder", "reason": reason, "forward_was": "$forward.state", "rule_id": rule_id}
     return {
         "binned": {"reason": reason, "at": now, "expires_at": expires_at, "forward_was": "$forward.state"},
         "removals": number,
+        "copy_due": "$$REMOVE",
+        **_cancelling(),
+        **leaving(),
+        **marking("deleted", number, now, told),
+    }
+
+
+def _cancelling() -> dict[str, Any]:
+    """The forward is cancelled; in flight it cannot be, and is wished to be."""
+    cancels = {"$in": ["$forward.state", list(MOVES["delete"].start)]}
+    return {
         "forward.state": {"$cond": [cancels, MOVES["delete"].end, "$forward.state"]},
         "forward.due": {"$cond": [cancels, "$$REMOVE", "$forward.due"]},
         "forward.wish": {"$cond": [{"$eq": ["$forward.state", State.IN_FLIGHT]}, True, "$$REMOVE"]},
-        "copy_due": "$$REMOVE",
         "notice_due": "$$REMOVE",
-        **marking("deleted", number, now, told),
     }
 
 

@@ -52,7 +52,7 @@ async def _claims_left(database: Database) -> str:
 
 def _letter_faults(letter: dict[str, Any]) -> Iterator[str]:
     if "gone" in letter:
-        if set(letter) != {"_id", "gone"}:
+        if set(letter) - {"left"} != {"_id", "gone"}:
             yield f"a gravestone with {sorted(letter)}"
         return
     forward = letter["forward"]
@@ -71,7 +71,12 @@ def _letter_faults(letter: dict[str, Any]) -> Iterator[str]:
         "unannounced": bool(letter.get("unannounced")) != ("unannounced_since" in letter),
         "binned": "binned" in letter and set(letter["binned"]) != {"reason", "at", "expires_at", "forward_was"},
         "removals": "binned" in letter and letter["removals"] < 1,
-        "cancelled": state == State.CANCELLED and "binned" not in letter and letter["folder"] is not None,
+        "cancelled": state == State.CANCELLED and "binned" not in letter and letter["folder"] not in (None, "Trash"),
+        "number": len({"folder_id", "uid", "modseq"} & set(letter)) not in (0, 3),
+        "place": ("uid" in letter or "unnumbered" in letter)
+        != ("binned" not in letter and letter["folder"] is not None),
+        "numbered": "uid" in letter and "unnumbered" in letter,
+        "stirred": "stirred" in letter and "uid" not in letter,
     }
     for name, is_wrong in wrong.items():
         if is_wrong:

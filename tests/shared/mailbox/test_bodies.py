@@ -7,6 +7,7 @@ import pytest
 
 from shared.mailbox.bodies import INLINE_BYTES, BodyMissing
 from shared.mailbox.connect import Database
+from shared.moments import utc_now
 from tests.kit.letters import Room, a_letter
 
 LARGE = bytes(range(256)) * (INLINE_BYTES // 256 + 1)
@@ -98,9 +99,9 @@ async def test_files_that_no_body_points_to_are_swept_once_their_record_cannot_c
     await _keep(room, "used", LARGE, ["a"], offset=1)
     await _keep(room, "orphan", LARGE, ["b"], offset=5)
     await room.database["bodies"].delete_one({"_id": "orphan"})
-    assert await room.bodies.sweep_files({0: 5}) == 0, "its record may be worked on right now"
-    assert await room.bodies.sweep_files({1: 99}) == 0, "of another partition"
-    assert await room.bodies.sweep_files({0: 6}) == 1
+    assert await room.bodies.sweep_files({0: 5}, utc_now()) == 0, "its record may be worked on right now"
+    assert await room.bodies.sweep_files({1: 99}, utc_now()) == 0, "of another partition"
+    assert await room.bodies.sweep_files({0: 6}, utc_now()) == 1
     assert await room.bodies.raw("used") == LARGE
 
 

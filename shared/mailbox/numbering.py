@@ -1,0 +1,222 @@
+"""What the jobs of folders do to letters (folders.py says what a job is): numbers, tombstones, flags.
+
+    job: {modseq, token, uidnext, first_uid, number: [[letter id, unnumbered token]], left: [uid], stirred: [letter id],
+          flags: {how, flags, uids: [[first, last]]}}
+
+Each write of a job can be repeated, also late, after the job was finished by another: it matches the state that the job
+began from, and letters that a later job has touched carry a higher modseq.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from shared.mailbox.connect import Database, reaching
+from shared.mailbox.folders import Folder, Job
+from shared.mailbox.letters import Letter, _only_duplicates
+from shared.mailbox.places import ARRIVED
+
+# Numbers given by one job (design rule 16), and by one write of it.
+MOST_NUMBERED = 2000
+_NUMBERED_AT_ONCE = 250
+MOST_LEFT = 5000
+_ROW_FIELDS = dict.fromkeys(
+    (
+        *("uid", "modseq", "size", "flags", "received_at", "internal_date", "pop3_hidden"),
+        *("forward.state", "forward.attempts"),
+    ),
+    1,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What has happened to a folder's letters that it does not know of yet."""
+
+    arrived: list[tuple[str, str]]
+    left: list[int]
+    stirred: list[str]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.arrived or self.left or self.stirred)
+
+    @property
+    def is_full(self) -> bool:
+        """There may be more."""
+        return len(self.arrived) == MOST_NUMBERED or len(self.left) >= MOST_LEFT or len(self.stirred) == MOST_LEFT
+
+
+class Numbering:
+    """The letters of folders, as their jobs handle them."""
+
+    def __init__(self, database: Database) -> None:
+        self._letters = database["letters"]
+        self._tombstones = database["tombstones"]
+
+    # What there is to do
+
+    @reaching
+    async def arrived(self, folder: Folder) -> list[tuple[str, str]]:
+        """Letters without a number, in order of arrival: id, and the token that numbering has to match."""
+        query = {"address": folder.address, "folder": folder.name, "unnumbered": {"$exists": True}}
+        cursor = self._letters.find(query, {"unnumbered": 1}).sort("_id", 1).limit(MOST_NUMBERED)
+        return [(document["_id"], document["unnumbered"]) async for document in cursor]
+
+    @reaching
+    async def left(self, folder: Folder) -> list[int]:
+        """Numbers whose letters have gone, and that have no tombstone yet."""
+        cursor = self._letters.find({"left.folder": folder.id}, {"left": 1}).limit(MOST_LEFT)
+        places = [place async for document in cursor for place in document["left"]]
+        return sorted({place["uid"] for place in places if place["folder"] == folder.id})
+
+    @reaching
+    async def stirred(self, folder: Folder) -> list[str]:
+        """Letters that readers may see differently now."""
+        query = {"folder_id": folder.id, "stirred": {"$exists": True}}
+        return [document["_id"] async for document in self._letters.find(query, {"_id": 1}).limit(MOST_LEFT)]
+
+    @reaching
+    async def busy(self, folder_ids: Sequence[str], places: Sequence[tuple[str, str]]) -> tuple[set[str], set[str]]:
+        """Which of many folders have something pending: by id, and of (address, name) those addresses that have
+        arrivals. Three looks for all that is watched."""
+        ids, addresses = list(folder_ids), list({address for address, _ in places})
+        stirred = await self._letters.distinct("folder_id", {"folder_id": {"$in": ids}, "stirred": {"$exists": True}})
+        left = await self._letters.distinct("left.folder", {"left.folder": {"$in": ids}})
+        arrived = await self._letters.distinct(
+            "address", {"address": {"$in": addresses}, "unnumbered": {"$exists": True}}
+        )
+        return {*stirred, *left}, set(arrived)
+
+    # Doing it
+
+    async def apply(self, folder: Folder, job: Job) -> None:
+        """Do all that `job` says. Raises MailboxUnavailable: then it may be half done, and is to be done again."""
+        if job.get("number"):
+            await self._number(folder, job)
+        if job.get("left"):
+            await self._bury(folder, job)
+        if job.get("stirred"):
+            await self._settle(folder, job)
+        if job.get("flags"):
+            await self._set_flags(folder, job)
+
+    @reaching
+    async def _number(self, folder: Folder, job: Job) -> None:
+        """In order of arrival. A place in the list is a number: where a letter has gone meanwhile, a number is lost."""
+        numbered = [(uid, *pair) for uid, pair in enumerate(job["number"], job["first_uid"])]
+        arrived = [(uid, letter) for uid, letter, token in numbered if token == ARRIVED]
+        filed = [one for one in numbered if one[2] != ARRIVED]
+        at = {"folder": folder.name, "address": folder.address}
+        for start in range(0, len(arrived), _NUMBERED_AT_ONCE):
+            some = arrived[start : start + _NUMBERED_AT_ONCE]
+            ids = [letter for _, letter in some]
+            place = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
+            uid = {"$arrayElemAt": [{"$literal": [uid for uid, _ in some]}, place]}
+            await self._letters.update_many(
+                {"_id": {"$in": ids}, **at, "unnumbered": ARRIVED}, [{"$set": _numbered(folder, uid, job)}]
+            )
+        if filed:
+            writes = [
+                UpdateOne({"_id": letter, **at, "unnumbered": token}, [{"$set": _numbered(folder, uid, job)}])
+                for uid, letter, token in filed
+            ]
+            await self._letters.bulk_write(writes, ordered=False)
+
+    @reaching
+    async def _bury(self, folder: Folder, job: Job) -> None:
+        stones = [
+            {"_id": f"{folder.id}.{uid}", "folder": folder.id, "uid": uid, "modseq": job["modseq"]}
+            for uid in job["left"]
+        ]
+        try:
+            await self._tombstones.insert_many(stones, ordered=False)
+        except BulkWriteError as error:
+            _only_duplicates(error)
+        buried = {"folder": folder.id, "uid": {"$in": job["left"]}}
+        query = {"left.folder": folder.id, "left.uid": buried["uid"]}
+        await self._letters.update_many(query, {"$pull": {"left": buried}})
+
+    @reaching
+    async def _settle(self, folder: Folder, job: Job) -> None:
+        """What stirs again behind this write has its mark anew, and its turn in the next job."""
+        query = {"_id": {"$in": job["stirred"]}, "folder_id": folder.id, "modseq": {"$lt": job["modseq"]}}
+        await self._letters.update_many(query, {"$set": {"modseq": job["modseq"]}, "$unset": {"stirred": ""}})
+
+    @reaching
+    async def _set_flags(self, folder: Folder, job: Job) -> None:
+        wanted = job["flags"]
+        flags = wanted["flags"]
+        query = {"folder_id": folder.id, "$and": [_in_ranges(wanted["uids"]), _would_change(wanted["how"], flags)]}
+        change = {**_change(wanted["how"], flags), "$set": {"modseq": job["modseq"]}}
+        if wanted["how"] == "replace":
+            change = {"$set": {"flags": flags, "modseq": job["modseq"]}}
+        await self._letters.update_many({**query, "modseq": {"$lt": job["modseq"]}}, change)
+
+    # What readers see
+
+    @reaching
+    async def rows(self, folder: Folder, since: int | None = None) -> list[Letter]:
+        """The letters that may be seen, by UID: all, or those that changed after modseq `since`."""
+        query: dict[str, Any] = {"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}
+        if since is not None:
+            query["modseq"] = {"$gt": since}
+        cursor = self._letters.find(query, _ROW_FIELDS)
+        cursor.batch_size(5000)
+        if since is None:
+            cursor.sort("uid", 1)
+        return await cursor.to_list(None)
+
+    @reaching
+    async def rows_of(self, folder: Folder, uids: Sequence[int]) -> list[Letter]:
+        """These letters, as far as they are there."""
+        query = {"folder_id": folder.id, "uid": {"$in": list(uids)}}
+        return await self._letters.find(query, _ROW_FIELDS).to_list(None)
+
+    @reaching
+    async def gone(self, folder: Folder, since: int) -> list[int]:
+        """Numbers that have gone after modseq `since`, as far as that may be seen."""
+        query = {"folder": folder.id, "modseq": {"$gt": since, "$lte": folder.modseq}}
+        return [stone["uid"] async for stone in self._tombstones.find(query, {"uid": 1})]
+
+    @reaching
+    async def places(self, folder: Folder, ids: Sequence[str]) -> dict[str, int]:
+        """The numbers that letters have in this folder, by letter id."""
+        cursor = self._letters.find({"_id": {"$in": list(ids)}, "folder_id": folder.id}, {"uid": 1})
+        return {document["_id"]: document["uid"] async for document in cursor}
+
+    @reaching
+    async def modseqs(self, folder: Folder, uids: Sequence[int]) -> dict[int, int]:
+        """The modseq of each of these numbers that is there."""
+        cursor = self._letters.find({"folder_id": folder.id, "uid": {"$in": list(uids)}}, {"uid": 1, "modseq": 1})
+        return {document["uid"]: document["modseq"] async for document in cursor}
+
+
+def _numbered(folder: Folder, uid: Any, job: Job) -> dict[str, Any]:
+    return {"folder_id": folder.id, "uid": uid, "modseq": job["modseq"], "unnumbered": "$$REMOVE"}
+
+
+def _in_ranges(ranges: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Single numbers together, so that a list of thousands is one condition."""
+    singles = [first for first, last in ranges if first == last]
+    wide = [{"uid": {"$gte": first, "$lte": last}} for first, last in ranges if first != last]
+    return {"$or": [*wide, {"uid": {"$in": singles}}]}
+
+
+def _would_change(how: str, flags: Sequence[str]) -> dict[str, Any]:
+    """Letters that are like that already get no new modseq: nothing has changed for anybody."""
+    match how:
+        case "add":
+            return {"flags": {"$not": {"$all": flags}}} if flags else {"_id": None}
+        case "remove":
+            return {"flags": {"$in": flags}}
+    return {
+        "$or": [{"flags": {"$not": {"$size": len(flags)}}}, *([{"flags": {"$not": {"$all": flags}}}] if flags else [])]
+    }
+
+
+def _change(how: str, flags: Sequence[str]) -> dict[str, Any]:
+    return {"$addToSet": {"flags": {"$each": flags}}} if how == "add" else {"$pullAll": {"flags": flags}}
