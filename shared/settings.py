@@ -70,19 +70,24 @@ class Common(BaseSettings):
     test_clock: bool = Field(False, description="for tests: the clock can be moved by a document in the database")
 
 
-class Ingest(Common):
+class WithCertificate(Common):
+    """What is told alike to the services that listen to the world."""
+
+    tls_cert_file: Path | None = Field(None, description="certificate chain, PEM; none: no TLS, no STARTTLS")
+    tls_key_file: Path | None = Field(None, description="the certificate's key, PEM; none: it is in the chain's file")
+    connections_per_address: int = Field(
+        50, ge=1, description="open sessions of one client address, in one process (loopback is exempt)"
+    )
+
+
+class Ingest(WithCertificate):
     """SMTP in."""
 
     smtp_host: str = Field("127.0.0.1", description="address on which mail is received")
     smtp_port: Port = Field(2525, description="port on which mail is received")
     ingest_ops_port: Port = Field(9101, description="port of ingest's /metrics, /live, /ready")
-    tls_cert_file: Path | None = Field(None, description="certificate chain, PEM; none: no STARTTLS")
-    tls_key_file: Path | None = Field(None, description="the certificate's key, PEM")
     ingest_memory_bytes: int = Field(512 * MIB, ge=MIB, description="budget for letters in flight; past it, 452")
     connections: int = Field(2000, ge=1, description="open SMTP sessions in all; past it, 421")
-    connections_per_address: int = Field(
-        50, ge=1, description="of one client address (loopback is exempt); past it, 421"
-    )
     recipients_per_letter: int = Field(1000, ge=100, description="in one transaction; RFC 5321 4.5.3.1.8 asks for 100")
     received_limit: int = Field(50, ge=10, description="Received headers before a letter is called looping")
     idle_seconds: Seconds = Field(300.0, description="silence before a session is closed; RFC 5321 4.5.3.2.7")
@@ -93,11 +98,28 @@ class Ingest(Common):
     recipients_cache: Path | None = Field(None, description="file that keeps the known recipients over a restart")
 
 
-class Store(Common):
+class Store(WithCertificate):
     """The mailbox and its doors."""
 
     http_host: str = Field("127.0.0.1", description="address of the web page and API")
     http_port: Port = Field(8025, description="port of the web page and API")
+    mailbox_host: str = Field("127.0.0.1", description="address of IMAP and POP3; several with commas between")
+    imap_port: Port = Field(1143, description="port of IMAP, with STARTTLS")
+    imaps_port: Port = Field(1993, description="port of IMAP over TLS")
+    pop3_port: Port = Field(1110, description="port of POP3, with STLS")
+    pop3s_port: Port = Field(1995, description="port of POP3 over TLS")
+    mailbox_connections: int = Field(2000, ge=1, description="open IMAP and POP3 sessions in all, in one process")
+    connections_per_user: int = Field(25, ge=1, description="open IMAP and POP3 sessions of a user, in one process")
+    login_tries_per_minute: int = Field(
+        10, ge=1, description="wrong passwords for an account, or from an address, before there is a growing delay"
+    )
+    login_seconds: Seconds = Field(60.0, description="time to log in before an IMAP or POP3 session is closed")
+    write_seconds: Seconds = Field(
+        60.0, description="a client that takes nothing of an answer, or sends nothing of a literal, is cut after that"
+    )
+    imap_idle_minutes: Seconds = Field(30.0, description="silence before an IMAP session is closed; RFC 9051 5.4")
+    pop3_idle_minutes: Seconds = Field(10.0, description="silence before a POP3 session is closed; RFC 1939 section 3")
+    mailbox_quota_bytes: int = Field(0, ge=0, description="what one user's mailbox may hold; 0: no limit")
     store_ops_port: Port = Field(9102, description="port of store's /metrics, /live, /ready")
     admin_password_file: Path | None = Field(None, description="first password of `admin`")
     admin_token_file: Path | None = Field(None, description="an administrators' API token")
@@ -170,6 +192,10 @@ class Local(Common):
     cache: Path = Field(Path(".cache"), description="folder for what is fetched once")
     smtp_port: Port = Field(2525, description="port on which mail is received")
     http_port: Port = Field(8025, description="port of the web page and API")
+    imap_port: Port = Field(1143, description="port of IMAP, with STARTTLS")
+    imaps_port: Port = Field(1993, description="port of IMAP over TLS")
+    pop3_port: Port = Field(1110, description="port of POP3, with STLS")
+    pop3s_port: Port = Field(1995, description="port of POP3 over TLS")
     ingest_ops_port: Port = Field(9101, description="port of ingest's /metrics, /live, /ready")
     store_ops_port: Port = Field(9102, description="port of store's /metrics, /live, /ready")
     forwarder_ops_port: Port = Field(9103, description="port of the first forwarder's /metrics, /live, /ready")

@@ -139,6 +139,8 @@ def _tell_where(production: Production, has_sample: bool) -> None:
     data, ports = production.data, production.ports
     lines = [
         ("SMTP", f"{LOOPBACK}:{ports['smtp']}"),
+        ("IMAP", f"{LOOPBACK}:{ports['imap']} (STARTTLS), {LOOPBACK}:{ports['imaps']} (TLS)"),
+        ("POP3", f"{LOOPBACK}:{ports['pop3']} (STLS), {LOOPBACK}:{ports['pop3s']} (TLS)"),
         ("Page and API", f"{production.api}  (API described at {production.api}/api/docs)"),
         ("Administrator", f"admin, password {password_to_show(data)}; API token in {data / 'admin-token'}"),
         ("Kafka", production.kafka_bootstrap),

@@ -10,7 +10,7 @@ from services.ingest.budget import Budget
 from services.ingest.handler import Handler, letters_to
 from services.ingest.listener import Listener
 from services.ingest.recipients import Recipients
-from services.ingest.tls import certificate
+from shared.certificate import certificate
 from shared import logs, ops
 from shared.bus.producer import Producer
 from shared.mailbox.connect import connect

@@ -11,7 +11,7 @@ from services.ingest.budget import Budget
 from services.ingest.handler import Handler
 from services.ingest.replies import Reply
 from services.ingest.server import IngestSMTP
-from services.ingest.tls import Certificate
+from shared.certificate import Certificate
 from shared.settings import Ingest
 
 _BACKLOG = 1024

@@ -20,7 +20,7 @@ from shared.settings import Console, load
 ANY_PORT = {
     f"UNDERSTUDY_{name}_PORT": "0"
     for name in (
-        *("SMTP", "HTTP", "STANDIN", "KAFKA", "MONGO"),
+        *("SMTP", "HTTP", "IMAP", "IMAPS", "POP3", "POP3S", "STANDIN", "KAFKA", "MONGO"),
         *("INGEST_OPS", "STORE_OPS", "FORWARDER_OPS", "PRUNER_OPS"),
     )
 }

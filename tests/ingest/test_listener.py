@@ -1,9 +1,6 @@
-"""Who is let in, and the certificate that is shown."""
+"""Who is let in."""
 
 import asyncio
-import os
-import ssl
-from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import Session
@@ -14,11 +11,10 @@ from services.ingest.handler import Handler, letters_to
 from services.ingest.listener import Listener
 from services.ingest.recipients import Recipients
 from services.ingest.server import IngestSMTP
-from services.ingest.tls import Certificate, certificate
 from shared.bus.producer import Producer
 from shared.mailbox.connect import connect
 from shared.mailbox.users import Users
-from shared.settings import Ingest, SettingsError
+from shared.settings import Ingest
 
 AWAY = {"kafka_bootstrap": "127.0.0.1:1", "mongodb_url": "mongodb://127.0.0.1:1/"}
 
@@ -64,27 +60,3 @@ async def test_a_refused_session_frees_no_place(listener: Listener) -> None:
     assert listener.admit(refused) is not None
     listener.forget(refused)
     assert listener.admit(client(listener, "127.0.0.1")) is replies.TOO_MANY_CONNECTIONS
-
-
-def test_the_certificate_is_read_again_when_its_file_changes(self_signed: Path, other_self_signed: Path) -> None:
-    shown = Certificate(self_signed, None)
-    first = shown.context()
-    assert shown.context() is first
-    self_signed.write_bytes(other_self_signed.read_bytes())
-    os.utime(self_signed, (1, 1))
-    second = shown.context()
-    assert second is not first
-    self_signed.write_text("half writ")
-    assert shown.context() is second
-    self_signed.unlink()
-    assert shown.context() is second
-
-
-def test_old_protocols_are_not_spoken(self_signed: Path) -> None:
-    assert Certificate(self_signed, None).context().minimum_version >= ssl.TLSVersion.TLSv1_2
-
-
-def test_a_certificate_that_cannot_be_read_is_said_at_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be used"):
-        certificate(Ingest(tls_cert_file=tmp_path / "none.pem"))
-    assert certificate(Ingest()) is None

@@ -17,6 +17,8 @@ from tests.kit.scope import Scope
 from tests.kit.sender import Outgoing, Sender, Sent
 
 ALL = ("store", "ingest", "forwarder", "pruner")
+# The store's; those of `store-2` are `http-2` and so on.
+DOORS = ("http", "imap", "imaps", "pop3", "pop3s")
 # What a test would otherwise wait for. Everything else is as in production.
 SHORTENED = {
     "retry_seconds": 1,
@@ -81,7 +83,7 @@ class System:
         fields: dict[str, Any] = {
             "log_format": "json",
             "smtp_port": self.port("smtp"),
-            "http_port": self.port("http" + own),
+            **{f"{door}_port": self.port(door + own) for door in DOORS},
             f"{service}_ops_port": self.port(f"{name}_ops"),
             "admin_token_file": self.folder / "token",
             "admin_password_file": self.folder / "password",

@@ -1,12 +1,12 @@
-"""The certificate for STARTTLS, read again when its files change."""
+"""The certificate that clients are shown, read again when its files change."""
 
 import ssl
 from pathlib import Path
 
 from shared import logs
-from shared.settings import Ingest, SettingsError
+from shared.settings import SettingsError, WithCertificate
 
-log = logs.get("ingest")
+log = logs.get("certificate")
 
 
 class Certificate:
@@ -41,7 +41,7 @@ class Certificate:
         return context
 
 
-def certificate(settings: Ingest) -> Certificate | None:
+def certificate(settings: WithCertificate) -> Certificate | None:
     """The certificate that the settings name, if they do. Raises SettingsError."""
     if settings.tls_cert_file is None:
         return None
