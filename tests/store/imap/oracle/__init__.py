@@ -1,0 +1,1 @@
+"""Our IMAP beside Dovecot's: the same commands on the same letters, the answers compared by what they mean."""
