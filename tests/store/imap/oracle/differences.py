@@ -44,12 +44,12 @@ ACCEPTED = [
 ]
 
 
-def unexplained(script: str, found: list[Difference]) -> list[Difference]:
+def unexplained(accepted: list[Accepted], script: str, found: list[Difference]) -> list[Difference]:
     """What no entry covers."""
-    return [one for one in found if not any(accepted.covers(script, one) for accepted in ACCEPTED)]
+    return [one for one in found if not any(entry.covers(script, one) for entry in accepted)]
 
 
-def outlived(script: str, found: list[Difference]) -> list[Accepted]:
+def outlived(accepted: list[Accepted], script: str, found: list[Difference]) -> list[Accepted]:
     """The entries for `script` that cover nothing."""
-    named = [accepted for accepted in ACCEPTED if accepted.script == script]
-    return [accepted for accepted in named if not any(accepted.covers(script, one) for one in found)]
+    named = [entry for entry in accepted if entry.script == script]
+    return [entry for entry in named if not any(entry.covers(script, one) for one in found)]

@@ -10,6 +10,7 @@ C> x1 IDLE\\r\\n                the client sends just these bytes
 C* 100 x                      the client sends `x` a hundred times
 C~ EXISTS                     the server says a response with this in it, unasked or asked by C>
 keep old = HIGHESTMODSEQ      $old is what the server last said of HIGHESTMODSEQ
+I: SELECT INBOX               in a script of POP3: the client sends this to IMAP, over one connection that stays
 B                             a line of capitals: go on with that connection, logged in at its first mention
 fresh X                       as B, but opened without a login
 hang up                       the client closes the connection
@@ -23,7 +24,7 @@ from pathlib import Path
 from tests.kit.imapwire import literal
 from tests.store.imap.oracle.letters import LETTERS
 
-_STEP = re.compile(r"(letters|C:|C>|C\*|C~|keep|fresh|hang up|[A-Z])(?: (.*))?")
+_STEP = re.compile(r"(letters|C:|I:|C>|C\*|C~|keep|fresh|hang up|[A-Z])(?: (.*))?")
 _LITERAL = re.compile(r"\{\{(\+?)(@?)(.*?)\}\}")
 # Keywords ($Forwarded, $Label1) look like names, and are none.
 _NAME = re.compile(rb"\$([a-z]+|[A-Z]{4,})\b")

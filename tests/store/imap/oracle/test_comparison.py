@@ -18,7 +18,7 @@ async def test_dovecot_does_not_differ_from_itself(theirs: MailServer) -> None:
 
     async def twice(file: Path) -> list[str]:
         async with turns:
-            one, other = await play(read(file), theirs), await play(read(file), theirs)
+            one, other = await asyncio.gather(play(read(file), theirs), play(read(file), theirs))
         return [f"{file.name}: {difference}" for difference in differences(one, other)]
 
     found = "\n".join(one for many in await asyncio.gather(*map(twice, SCRIPTS)) for one in many)

@@ -1,0 +1,1 @@
+"""POP3 as it goes over the wire."""

@@ -1,0 +1,1 @@
+"""Our POP3 beside Dovecot's: the same commands on the same letters, the answers compared by what they mean."""
