@@ -63,6 +63,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _partial(["target.name"], "target.name"),
         _partial(["retargeted_at"], "retargeted_at"),
     ],
+    "tries": [
+        # Counts that mean nothing any more, for the database to take away by itself.
+        IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),
+    ],
 }
 
 
