@@ -15,8 +15,6 @@ MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep"
 
 # Atoms that nobody reads as something else; an atom may have a few more characters.
 _PLAIN = re.compile(rb"(?!nil\Z)[A-Za-z0-9&+,./:=@_-]+", re.IGNORECASE)
-_NEEDS_LITERAL = re.compile(rb"[\r\n\x80-\xff]")
-_NEEDS_LITERAL_UTF8 = re.compile(rb"[\r\n]")
 _NEEDS_ESCAPE = re.compile(rb'["\\]')
 # No string may hold a NUL. The lengths that were announced must stay: Dovecot puts this octet in its place, too.
 _NUL, _INSTEAD_OF_NUL = b"\0", b"\x80"
@@ -31,11 +29,11 @@ def string(raw: bytes, is_utf8: bool = False) -> bytes:
     """In quotes where it can be. `is_utf8`: quotes may hold UTF-8, which `raw` then is (RFC 9051 section 4.3)."""
     if _NUL in raw:
         raw = raw.replace(_NUL, b"?" if is_utf8 else _INSTEAD_OF_NUL)
-    if (_NEEDS_LITERAL_UTF8 if is_utf8 else _NEEDS_LITERAL).search(raw):
+    if b"\n" in raw or b"\r" in raw or not (is_utf8 or raw.isascii()):
         return literal(raw)
     if b'"' in raw or b"\\" in raw:
         raw = _NEEDS_ESCAPE.sub(rb"\\\g<0>", raw)
-    return b'"%b"' % raw
+    return b'"' + raw + b'"'
 
 
 def quoted(text: str, is_utf8: bool = False) -> bytes:

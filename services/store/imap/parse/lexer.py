@@ -18,7 +18,7 @@ ATOM = re.compile(rb"[%s]+" % ATOM_CHARS)
 ASTRING_CHARS = re.compile(rb"[%s\]]+" % ATOM_CHARS)
 LIST_CHARS = re.compile(rb"[%s\]%%*]+" % ATOM_CHARS)
 # A tag is an astring's characters without "+".
-TAG = re.compile(rb"[!#$&',-\[\]^-z|}~]+")
+TAG = re.compile(rb"[!#$&',-\[\]^-z|}~]+(?= |\Z)")
 SPACE = re.compile(rb" +")
 END = re.compile(rb" *\Z")
 OPEN = re.compile(rb"\( *")

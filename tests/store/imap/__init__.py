@@ -1,0 +1,1 @@
+"""IMAP as it goes over the wire."""
