@@ -1,75 +1,14 @@
-"""A cabinet on real servers, and a second one beside it, as another replica has it."""
+"""An office on real servers."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from services.store.folders.cabinet import Cabinet
-from services.store.mailbox import Mailbox
-from services.store.summaries import Summaries
-from shared.announcer import Announcer
-from shared.bus.producer import Producer
-from shared.letter import Mode
-from shared.mailbox import indexes
-from shared.mailbox.clock import Clock
-from shared.mailbox.connect import Database
-from shared.mailbox.letters import Letter, Letters
-from shared.mailbox.marks import Marks
-from shared.mailbox.users import Target, User, Users
-from shared.settings import Store
-from tests.kit.letters import NOW, TARGET, Room, a_letter
+from tests.kit.office import Office, opened_office
 from tests.kit.scope import Scope
-
-ANN = "ann@example.test"
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """Cabinets over one database."""
-
-    room: Room
-    cabinet: Cabinet
-    other: Cabinet
-    scope: Scope
-
-    async def arrive(self, count: int = 1, *, raw: bytes = b"Subject: x\r\n\r\nhi\r\n", **fields: Any) -> list[str]:
-        """Letters that came by mail; returns their ids, in order of arrival."""
-        letters = [a_letter(ANN, size=len(raw), **fields) for _ in range(count)]
-        origin = {letter["receipt_id"]: (0, letter["offset"]) for letter in letters}
-        bodies = [(letter["receipt_id"], raw, [letter["_id"]]) for letter in letters]
-        await self.room.bodies.insert(bodies, origin=origin)
-        await self.room.letters.insert(letters)
-        return sorted(letter["_id"] for letter in letters)
-
-    async def letter(self, letter_id: str) -> Letter:
-        found = await self.room.letters.get(letter_id)
-        assert found is not None
-        return found
 
 
 @pytest.fixture
 async def office(scope: Scope) -> AsyncIterator[Office]:
-    database = scope.connect()
-    await indexes.create(database)
-    await Users(database).add(
-        User(
-            address=ANN,
-            mode=Mode.STORE_AND_FORWARD,
-            created_at=NOW,
-            target_address="a@main.test",
-            target=Target(TARGET, "main.example.test", 25),
-        )
-    )
-    yield Office(Room(database), _cabinet(database, scope), _cabinet(scope.connect(), scope), scope)
-    database.client.close()
-
-
-def _cabinet(database: Database, scope: Scope) -> Cabinet:
-    settings = scope.settings(Store)
-    clock = Clock(database, settings)
-    announcer = Announcer(Letters(database), Marks(database), Producer(settings, "test"), clock)
-    return Cabinet(
-        database, clock, settings, announcer, Mailbox(database, clock, settings, announcer, Summaries(database))
-    )
+    async with opened_office(scope) as office:
+        yield office

@@ -9,7 +9,7 @@ from services.store.folders.view import CANCELLED, PENDING, Grip
 from shared.mailbox.folders import FolderExists, FolderMissing
 from shared.mailbox.removal import Removal
 from tests.kit.letters import EXPIRES, LATER
-from tests.store.folders.conftest import ANN, Office
+from tests.kit.office import ANN, Office
 
 
 async def test_letters_are_numbered_in_order_of_arrival_when_somebody_looks(office: Office) -> None:
