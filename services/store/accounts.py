@@ -61,13 +61,14 @@ class Accounts:
 
     # Let in
 
-    async def verify(self, name: str, password: str) -> Person | None:
-        """The person that `name` and `password` stand for. As long for nobody as for somebody.
+    async def verify(self, name: str, password: str, *, administrators: bool = True) -> Person | None:
+        """The person that `name` and `password` stand for. As long for nobody as for somebody; without
+        `administrators`, they are nobody.
 
         Raises:
             MailboxUnavailable, TooBusy.
         """
-        if name == ADMIN:
+        if name == ADMIN and administrators:
             stored, person = await self._admins.password_hash(name), self.administrator
         else:
             user = await self._users.get(name.lower())

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from services.store.mailbox import Person
 from services.store.web.parts import Parts
-from services.store.web.problems import NotAllowed, NotLetIn
+from services.store.web.problems import NotAllowed, NotLetIn, TooManyTries
 from shared.mailbox.admins import token_hash
 from shared.mailbox.connect import MailboxUnavailable
 
@@ -50,7 +50,7 @@ class Tokens:
 
 
 async def person(request: Request) -> Person:
-    """Raises NotLetIn, MailboxUnavailable, TooBusy."""
+    """Raises NotLetIn, TooManyTries, MailboxUnavailable, TooBusy."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     parts = parts_of(request)
     found: Person | None = None
@@ -58,10 +58,22 @@ async def person(request: Request) -> Person:
         tokens: Tokens = request.app.state.tokens
         found = await tokens.person(parts, credentials.strip())
     elif scheme.lower() == "basic":
-        found = await parts.accounts.verify(*_name_and_password(credentials))
+        found = await _by_password(request, parts, credentials)
     if found is None:
         raise NotLetIn
     return found
+
+
+async def _by_password(request: Request, parts: Parts, credentials: str) -> Person | None:
+    """Raises NotLetIn, TooManyTries, MailboxUnavailable, TooBusy."""
+    name, password = _name_and_password(credentials)
+    peer = request.client.host if request.client else "unknown"
+    found = await parts.logins.let_in(name, password, peer, "http")
+    if isinstance(found, Person):
+        return found
+    if found.code == "LIMIT":
+        raise TooManyTries(found.wait_seconds)
+    return None
 
 
 def _name_and_password(credentials: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.store.accounts import Accounts, ensure_admin
+from services.store.door.logins import Logins
 from services.store.mailbox import Mailbox
 from services.store.mainservers import MainServers
 from services.store.passwords import Passwords
@@ -16,6 +17,7 @@ from services.store.web.watch import Watch
 from shared.announcer import Announcer
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
+from shared.mailbox.tries import Tries
 from shared.settings import PREFIX, SettingsError, Store
 
 
@@ -28,6 +30,7 @@ class Parts:
     clock: Clock
     mailbox: Mailbox
     accounts: Accounts
+    logins: Logins
     main_servers: MainServers
     watch: Watch
     http: httpx.AsyncClient
@@ -67,6 +70,7 @@ async def opened(
             clock=clock,
             mailbox=mailbox,
             accounts=accounts,
+            logins=Logins(accounts, Tries(database, settings.login_tries_per_minute), clock, settings),
             main_servers=MainServers(database, clock, announcer),
             watch=watch,
             http=http,

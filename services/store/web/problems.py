@@ -1,5 +1,6 @@
 """Errors as programs read them: RFC 9457 problems, whatever went wrong, and never more than what helps."""
 
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +33,14 @@ class NotLetIn(Exception):
     """Nobody known: 401."""
 
 
+class TooManyTries(Exception):
+    """Wrong passwords, so many that the next has to wait: 429."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(f"to be tried again in {wait_seconds:.0f} s")
+        self.wait_seconds = wait_seconds
+
+
 class NotAllowed(Exception):
     """Somebody known, to whom this is not open: 403. The text says to whom it is."""
 
@@ -61,6 +70,7 @@ def answer_with_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, _saying_why(status, headers))
     app.add_exception_handler(NotThere, _saying(404, "no such thing, or not for you"))
     app.add_exception_handler(NotLetIn, _saying(401, "an administrator's token, or address and password", _CHALLENGE))
+    app.add_exception_handler(TooManyTries, _too_many_tries)
     app.add_exception_handler(UserExists, _saying(409, "there is a user of that address"))
     app.add_exception_handler(TooBusy, _saying(503, "too many log in at this moment", _PASSING))
     app.add_exception_handler(MailboxUnavailable, _saying(503, "the database does not answer at present", _PASSING))
@@ -86,6 +96,11 @@ def _saying_why(status: int, headers: dict[str, str] | None) -> Handler:
         return problem(status, str(error), headers=headers)
 
     return answer
+
+
+async def _too_many_tries(_: Request, error: Exception) -> JSONResponse:
+    seconds = math.ceil(error.wait_seconds) if isinstance(error, TooManyTries) else 1
+    return problem(429, "too many wrong passwords: try again later", headers={"Retry-After": str(seconds)})
 
 
 async def _user_refused(_: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,7 @@ class Entrance:
 
 
 Opening = Callable[..., contextlib.AbstractAsyncContextManager[Entrance]]
+Served = Callable[[Connection], Awaitable[None]]
 
 
 @pytest.fixture
@@ -142,15 +143,22 @@ def opening(tmp_path: Path) -> Opening:
     """Opens a door with settings."""
 
     @contextlib.asynccontextmanager
-    async def opened(*, certificate: bool = True, **settings: Any) -> AsyncIterator[Entrance]:
+    async def opened(
+        *,
+        certificate: bool = True,
+        serve: Served | None = None,
+        admission: Admission | None = None,
+        port: int = 0,
+        **settings: Any,
+    ) -> AsyncIterator[Entrance]:
         chosen, echo = Store(**settings), Echo()
         door = Door(
             "imap",
             chosen,
-            echo.serve,
-            port=0,
+            serve or echo.serve,
+            port=port,
             tls_port=0,
-            admission=Admission(chosen),
+            admission=admission or Admission(chosen),
             certificate=Certificate(self_signed(tmp_path / "door.pem"), None) if certificate else None,
             too_many=TOO_MANY,
         )

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.store import passwords
+from services.store.door import logins
 from shared.settings import SettingsError
 from tests.kit.scope import Scope
 from tests.store.web.conftest import ADMIN_PASSWORD, TOKEN, Door, opened_door, store_settings
@@ -110,6 +111,19 @@ async def test_passwords_are_kept_as_argon2id_and_compared_once_a_minute(
     # For nobody it takes as long as for somebody.
     assert (await door.user("nobody@example.test").get("/users")).status_code == 401
     assert len(compared) == 2
+
+
+async def test_who_has_tried_too_many_passwords_is_told_when_to_come_again(
+    door: Door, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "FIRST_PAUSE_SECONDS", 0.0)
+    for number in range(door.settings.login_tries_per_minute):
+        assert (await door.user(ann, f"wrong {number}").get(f"/users/{ann}")).status_code == 401
+    answer = await door.user(ann).get(f"/users/{ann}")
+    assert (answer.status_code, answer.headers["content-type"]) == (429, "application/problem+json")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    # Tokens are not guessed, and an administrator goes on.
+    assert (await door.admin.get(f"/users/{ann}")).status_code == 200
 
 
 async def test_too_many_who_knock_are_told_to_come_again(door: Door, ann: str, monkeypatch: pytest.MonkeyPatch) -> None:
