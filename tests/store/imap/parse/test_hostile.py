@@ -12,7 +12,7 @@ from services.store.imap.parse import Parsed, Unfit, head_of, literal_of, parse
 from tests.kit.fuzz import mutated
 from tests.kit.imapcommands import VALID, cut
 
-LONG = 100_000
+LONG = 20_000
 # Where an argument stands that takes (nearly) everything.
 OPENINGS = (
     b"",
