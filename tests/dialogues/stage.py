@@ -1,14 +1,13 @@
-"""The real ingest on a loop of its own, as in production uvloop's, and the client that plays a script on it."""
+"""The real ingest on a loop of its own, as in production uvloop's, and who plays a script on it."""
 
 import asyncio
 import contextlib
 import json
 import re
-import ssl
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import uvloop
 
@@ -19,10 +18,8 @@ from shared.bus.producer import Producer
 from shared.bus.tail import Tail
 from shared.settings import Common, Ingest
 from tests.dialogues.script import Script, Step, unescaped
+from tests.dialogues.talk import Talk
 from tests.kit.patience import until
-
-PATIENCE_SECONDS = 15.0
-LOOPBACK = "127.0.0.1"
 
 
 class Service:
@@ -70,101 +67,34 @@ class Service:
 
 
 @dataclass
-class Line:
-    """One connection of the client."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def next_line(self) -> str:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return (await self.reader.readline()).decode()
-
-
-@dataclass
 class Player:
     """Plays a script; an assertion names the line that went wrong."""
 
     service: Service
     settings: Common
-    port: int
-    lines: dict[str, Line] = field(default_factory=dict)
-    present: str = "A"
+    talk: Talk
     expected_letter: bytes = b""
 
     async def play(self, script: Script) -> None:
         try:
-            for step in script.steps:
-                if self.expected_letter and step.deed != "K>":
-                    await self._check_letter()
-                try:
-                    await self._do(step)
-                except (AssertionError, OSError, TimeoutError) as error:
-                    raise AssertionError(f"line {step.number}: {step.deed} {step.text}: {error!r}") from error
+            await self.talk.follow(script, self._do)
             if self.expected_letter:
                 await self._check_letter()
         finally:
-            for line in self.lines.values():
-                line.writer.close()
+            self.talk.close()
 
     async def _do(self, step: Step) -> None:
+        if self.expected_letter and step.deed != "K>":
+            await self._check_letter()
         match step.deed:
-            case "C:":
-                await self._send(unescaped(step.text) + b"\r\n")
-            case "C>":
-                await self._send(unescaped(step.text))
-            case "C*":
-                times, _, text = step.text.partition(" ")
-                await self._send(unescaped(text) * int(times))
-            case "S:" | "S~" | "S.":
-                await self._hear(step)
-            case "tls":
-                await self._secure()
-            case "end":
-                (await self._line()).writer.write_eof()
-            case "hang up":
-                (await self._line()).writer.transport.abort()
-            case "pause":
-                await asyncio.sleep(float(step.text))
             case "stop":
                 self.service.tell_to_stop()
             case "K>":
                 self.expected_letter += unescaped(step.text)
             case "H~" | "F:" | "N:":
                 await self._look(step)
-            case name:
-                self.present = name
-                await self._line()
-
-    async def _line(self) -> Line:
-        if self.present not in self.lines:
-            self.lines[self.present] = Line(*await asyncio.open_connection(LOOPBACK, self.port))
-        return self.lines[self.present]
-
-    async def _send(self, data: bytes) -> None:
-        line = await self._line()
-        line.writer.write(data)
-        await line.writer.drain()
-
-    async def _hear(self, step: Step) -> None:
-        line = await self._line()
-        try:
-            said = await line.next_line()
-        except ConnectionResetError:
-            said = ""
-        if step.deed == "S.":
-            assert said == "", f"the server said {said!r}"
-        elif step.deed == "S:":
-            assert said.startswith(step.text), f"the server said {said!r}"
-        else:
-            assert re.fullmatch(step.text, said.rstrip("\r\n")), f"the server said {said!r}"
-        assert not said or said.endswith("\r\n"), f"the server said {said!r}"
-
-    async def _secure(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        await (await self._line()).writer.start_tls(context)
+            case _:
+                await self.talk.take(step)
 
     async def _look(self, step: Step) -> None:
         records = await kept(self.settings)

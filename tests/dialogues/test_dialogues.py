@@ -12,6 +12,7 @@ from shared.settings import Common, Ingest
 from tests.dialogues import script
 from tests.dialogues.certificate import self_signed
 from tests.dialogues.stage import Player, served
+from tests.dialogues.talk import Talk
 from tests.kit.scope import Scope
 
 FOLDER = Path(__file__).parent
@@ -42,5 +43,5 @@ async def test_dialogue(file: Path, small_scope: Scope, certificate: Path) -> No
     overrides = {"smtp_port": 0, "tls_cert_file": certificate, **dialogue.settings}
     waits = not {"kafka_bootstrap", "mongodb_url"} & set(dialogue.settings)
     async with served(small_scope.settings(Ingest, **overrides), waits_for_servers=waits) as (service, port):
-        await Player(service, small_scope.settings(Common), port).play(dialogue)
+        await Player(service, small_scope.settings(Common), Talk(port)).play(dialogue)
     database.client.close()
