@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.store.door import connection as module
+from services.store.door.connection import Connection
 from tests.dialogues.certificate import self_signed
 from tests.kit.patience import until
 from tests.store.door.conftest import Client, Entrance, Opening, trusting
@@ -66,6 +67,28 @@ async def test_many_commands_at_once_are_all_answered_and_others_have_their_turn
     many.say(b"".join(b"%d\r\n" % number for number in range(5_000)))
     assert await other.ask(b"me, too") == b"me, too"
     assert [await many.line() for _ in range(5_000)] == [b"%d" % number for number in range(5_000)]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_client_that_sends_on_while_it_is_served_is_read_no_further(opening: Opening, tls: bool) -> None:
+    go_on = asyncio.Event()
+
+    async def busy(connection: Connection) -> None:
+        await connection.write(b"hello\r\n")
+        await connection.flush()
+        await go_on.wait()
+        await connection.write(b"read %d\r\n" % len(await connection.read_exactly(20 * MIB)))
+
+    async with opening(serve=busy) as entrance:
+        client = await entrance.client(tls=tls)
+        sending = asyncio.ensure_future(_send(client, 20 * MIB))
+        await asyncio.sleep(0.5)
+        (connection,) = entrance.door._connections
+        assert not sending.done()
+        assert len(connection._buffer) < MIB
+        go_on.set()
+        assert await client.line() == b"read %d" % (20 * MIB)
+        await sending
 
 
 async def test_what_a_client_says_before_it_closes_its_side_is_answered(entrance: Entrance) -> None:
@@ -252,6 +275,12 @@ async def test_answers_do_not_wait_for_the_clients_acknowledgement(entrance: Ent
     await entrance.client()
     ours = entrance.echo.sessions[0].transport.get_extra_info("socket")
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def _send(client: Client, octets: int) -> None:
+    for _ in range(0, octets, 65536):
+        client.say(b"x" * 65536)
+        await client.writer.drain()
 
 
 async def _start_tls(client: Client) -> None:
