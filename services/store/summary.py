@@ -69,7 +69,12 @@ def _wanted_headers(head: bytes) -> dict[bytes, bytes]:
 
 
 def shown_text(value: bytes) -> str:
-    """A header's value as a person reads it: encoded words decoded, nothing that could not be shown or stored."""
+    """A header's value as a person reads it, as much of it as is shown."""
+    return whole_text(value)[:LONGEST_TEXT]
+
+
+def whole_text(value: bytes) -> str:
+    """A header's value: encoded words decoded, nothing that could not be shown or stored."""
     text = _BETWEEN_WORDS.sub("", _raw_text(value))
     pieces: list[str] = []
     end = 0
@@ -84,7 +89,7 @@ def shown_text(value: bytes) -> str:
             waiting = (charset, content)
         end = match.end()
     pieces += [_decoded(*waiting), text[end:]]
-    return _UNPRINTABLE.sub(_printable, "".join(pieces)).strip()[:LONGEST_TEXT]
+    return _UNPRINTABLE.sub(_printable, "".join(pieces)).strip()
 
 
 def _printable(match: re.Match[str]) -> str:

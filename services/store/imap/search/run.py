@@ -1,0 +1,80 @@
+"""A search from its key to what it found."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from services.store.folders.view import Grip
+from services.store.imap.commands import Key
+from services.store.imap.search.bits import places_of
+from services.store.imap.search.found import Found
+from services.store.imap.search.headers import fill_in
+from services.store.imap.search.plan import Level, Plan, planned
+from services.store.imap.search.sheet import Sheet
+from services.store.imap.search.weigh import Turns, Weighing
+from services.store.mime.rendering import Rendering
+
+# Letters whose headers are looked at together.
+_BATCH = 500
+
+
+class Renderings(Protocol):
+    """What letters say: of each that is still there its rendering; and which of them have a text."""
+
+    async def fill(self, receipt_ids: Sequence[str]) -> dict[str, Rendering]: ...
+
+    async def containing(self, receipt_ids: Sequence[str], needle: str, in_headers: bool) -> set[str]: ...
+
+
+async def find(key: Key, grip: Grip, renderings: Renderings, now: datetime, saved: Iterable[int]) -> Found:
+    """The letters that a session knows and `key` is true of. `saved` are the UIDs of `$` (RFC 5182).
+
+    Letters that are gone, but of which the session has not been told so, are found by what is known without reading
+    them. Others have their turn meanwhile; the folder may change, the search stays with what it was.
+
+    Raises:
+        TooBroad: it would cost too much.
+        MailboxUnavailable.
+    """
+    plan = planned(key)
+    sheet = Sheet.of(grip, now, saved)
+    found = await _Searching(plan, sheet, renderings).places()
+    return Found(
+        array("I", [sheet.uids[place] for place in found]),
+        array("I", [sheet.numbers[place] for place in found]),
+        array("Q", [sheet.rows[place].modseq for place in found]) if plan.has_modseq else None,
+    )
+
+
+class _Searching:
+    def __init__(self, plan: Plan, sheet: Sheet, renderings: Renderings) -> None:
+        self._plan = plan
+        self._sheet = sheet
+        self._renderings = renderings
+        self._turns = Turns()
+
+    async def places(self) -> list[int]:
+        """Where on the sheet the letters are that are found, rising."""
+        sure, maybe = await self._weighed(self._sheet, Level.ROW, self._sheet.everything)
+        found = places_of(sure)
+        still_open = places_of(maybe & ~sure)
+        for start in range(0, len(still_open), _BATCH):
+            places = still_open[start : start + _BATCH]
+            part = self._sheet.part(places)
+            found += [places[inner] for inner in places_of(await self._looked_into(part))]
+        return sorted(found)
+
+    async def _looked_into(self, part: Sheet) -> int:
+        """Which letters of a part are found."""
+        sure, maybe = 0, part.everything
+        if self._plan.needs_headers:
+            await fill_in(part, self._plan, self._renderings.fill, self._turns)
+            sure, maybe = await self._weighed(part, Level.HEADERS, maybe)
+        if still_open := maybe & ~sure:
+            sure |= (await self._weighed(part, Level.TEXT, still_open))[0]
+        return sure
+
+    async def _weighed(self, sheet: Sheet, level: Level, among: int) -> tuple[int, int]:
+        weighing = Weighing(sheet, level, self._turns, self._renderings.containing)
+        return await weighing.weigh(self._plan.step, among)
