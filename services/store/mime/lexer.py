@@ -75,6 +75,7 @@ class Lexer:
             self._comment = (start + 1, self.pos - 1)
             return True
         level = 0
+        self._comment = (0, 0)
         for mark in _COMMENT_MARK.finditer(self.data, start):
             if mark[0] == b"(":
                 level += 1

@@ -130,14 +130,17 @@ class _Tree:
         """Sets what the header says; returns where the body is read from."""
         line, _ = self._next_line(position)
         body_start = header_end(self._raw, position, line)
-        if body_start is None:
-            # The line end before a boundary is the boundary's.
-            part.body_start = self._before(line, part.start) if line < len(self._raw) else line
-            position = line
-        else:
-            part.body_start = position = body_start
+        part.body_start = line if body_start is None else body_start
         self._explain(part)
-        return position
+        if body_start is None and self._open and self._open[-1].part is part:
+            # It has no body to look for parts in.
+            self._open.pop()
+        line, boundary = self._next_line(part.body_start)
+        if boundary is not None and boundary.part is not part and line == part.body_start:
+            # The line end before a boundary is the boundary's, were it that of the empty line.
+            part.body_start = self._before(line, part.start)
+            return line
+        return part.body_start
 
     def _explain(self, part: Part) -> None:
         """What kind of part it is."""
