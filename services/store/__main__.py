@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from functools import partial
 
+from services.store import doors
 from services.store.intake import Intake, Receipt, decode
 from services.store.refile import Refile
 from services.store.restored import Restored
@@ -64,7 +65,17 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
         await clock.read()
         api = await parts.enter_async_context(opened(settings, database, clock, announcer, stop))
         await parts.enter_async_context(ops.serve_http(build(api), settings.http_host, settings.http_port))
-        await beside(stop, consumer.run(stop), announcer.run(stop), trim.run(stop), refile.run(stop), clock.keep(stop))
+        open_doors = doors.opened(settings, database, clock, announcer, api)
+        hearing = await parts.enter_async_context(open_doors)
+        await beside(
+            stop,
+            consumer.run(stop),
+            announcer.run(stop),
+            trim.run(stop),
+            refile.run(stop),
+            clock.keep(stop),
+            hearing.run(stop),
+        )
 
 
 if __name__ == "__main__":
