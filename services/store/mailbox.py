@@ -11,6 +11,7 @@ from shared.mailbox.bodies import Bodies, BodyMissing
 from shared.mailbox.claims import Claims
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
+from shared.mailbox.folders import Folders
 from shared.mailbox.letters import INBOX, Letter, Letters
 from shared.mailbox.removal import Removal, answer_to_binned, answer_to_delete
 from shared.mailbox.users import POSTMASTER, Users
@@ -67,6 +68,7 @@ class Mailbox:
     ) -> None:
         self._users = Users(database)
         self._letters = Letters(database)
+        self._folders = Folders(database)
         self._bodies = Bodies(database)
         self._removal = Removal(database)
         self._claims = Claims(database)
@@ -79,7 +81,8 @@ class Mailbox:
         """Every folder of a mailbox, the usual ones first. Raises NotThere."""
         await self._enter(person, address)
         counts = await self._letters.folders(address)
-        others = sorted(name for name in counts if name not in FOLDERS)
+        made = {folder.name for folder in await self._folders.all(address)}
+        others = sorted((made | set(counts)).difference(FOLDERS))
         return [Folder(name, *counts.get(name, (0, 0))) for name in (*FOLDERS, *others)]
 
     async def page(

@@ -1,7 +1,10 @@
 """What the jobs of folders do to letters (folders.py says what a job is): numbers, tombstones, flags.
 
-    job: {modseq, token, uidnext, first_uid, number: [[letter id, unnumbered token]], left: [uid], stirred: [letter id],
+    job: {modseq, token, uidnext, at, first_uid, number: [[letter id, unnumbered token]], left: [uid], stirred: [uid],
           flags: {how, flags, uids: [[first, last]]}}
+
+Each leaves one entry in the log of changes, {folder, modseq, uids: [[first, last]], at}: by these, views find what to
+read again. The log is short; a view that finds a gap in it reads all.
 
 Each write of a job can be repeated, also late, after the job was finished by another: it matches the state that the job
 began from, and letters that a later job has touched carry a higher modseq.
@@ -38,7 +41,7 @@ class Pending:
 
     arrived: list[tuple[str, str]]
     left: list[int]
-    stirred: list[str]
+    stirred: list[int]
 
     @property
     def is_empty(self) -> bool:
@@ -56,6 +59,7 @@ class Numbering:
     def __init__(self, database: Database) -> None:
         self._letters = database["letters"]
         self._tombstones = database["tombstones"]
+        self._changes = database["changes"]
 
     # What there is to do
 
@@ -74,10 +78,10 @@ class Numbering:
         return sorted({place["uid"] for place in places if place["folder"] == folder.id})
 
     @reaching
-    async def stirred(self, folder: Folder) -> list[str]:
-        """Letters that readers may see differently now."""
+    async def stirred(self, folder: Folder) -> list[int]:
+        """The numbers of letters that readers may see differently now."""
         query = {"folder_id": folder.id, "stirred": {"$exists": True}}
-        return [document["_id"] async for document in self._letters.find(query, {"_id": 1}).limit(MOST_LEFT)]
+        return [document["uid"] async for document in self._letters.find(query, {"uid": 1}).limit(MOST_LEFT)]
 
     @reaching
     async def busy(self, folder_ids: Sequence[str], places: Sequence[tuple[str, str]]) -> tuple[set[str], set[str]]:
@@ -103,6 +107,13 @@ class Numbering:
             await self._settle(folder, job)
         if job.get("flags"):
             await self._set_flags(folder, job)
+        await self._log(folder, job)
+
+    @reaching
+    async def _log(self, folder: Folder, job: Job) -> None:
+        name = f"{folder.id}.{job['modseq']}"
+        entry = {"folder": folder.id, "modseq": job["modseq"], "uids": _changed(job), "at": job["at"]}
+        await self._changes.update_one({"_id": name}, {"$setOnInsert": entry}, upsert=True)
 
     @reaching
     async def _number(self, folder: Folder, job: Job) -> None:
@@ -143,7 +154,7 @@ class Numbering:
     @reaching
     async def _settle(self, folder: Folder, job: Job) -> None:
         """What stirs again behind this write has its mark anew, and its turn in the next job."""
-        query = {"_id": {"$in": job["stirred"]}, "folder_id": folder.id, "modseq": {"$lt": job["modseq"]}}
+        query = {"folder_id": folder.id, "uid": {"$in": job["stirred"]}, "modseq": {"$lt": job["modseq"]}}
         await self._letters.update_many(query, {"$set": {"modseq": job["modseq"]}, "$unset": {"stirred": ""}})
 
     @reaching
@@ -160,15 +171,22 @@ class Numbering:
 
     @reaching
     async def rows(self, folder: Folder, since: int | None = None) -> list[Letter]:
-        """The letters that may be seen, by UID: all, or those that changed after modseq `since`."""
+        """The letters that may be seen, by UID: all, or at least those that changed after modseq `since`."""
         query: dict[str, Any] = {"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}
-        if since is not None:
-            query["modseq"] = {"$gt": since}
+        if since is not None and (changed := await self._changed_after(folder, since)) is not None:
+            query = {"$and": [query, _in_ranges(changed)]}
         cursor = self._letters.find(query, _ROW_FIELDS)
         cursor.batch_size(5000)
-        if since is None:
-            cursor.sort("uid", 1)
+        cursor.sort("uid", 1)
         return await cursor.to_list(None)
+
+    async def _changed_after(self, folder: Folder, since: int) -> list[list[int]] | None:
+        """Which numbers the log names; None: it does not reach back so far."""
+        query = {"folder": folder.id, "modseq": {"$gt": since, "$lte": folder.modseq}}
+        entries = await self._changes.find(query, {"uids": 1}).to_list(None)
+        if len(entries) < folder.modseq - since:
+            return None
+        return [pair for entry in entries for pair in entry["uids"]]
 
     @reaching
     async def rows_of(self, folder: Folder, uids: Sequence[int]) -> list[Letter]:
@@ -193,6 +211,14 @@ class Numbering:
         """The modseq of each of these numbers that is there."""
         cursor = self._letters.find({"folder_id": folder.id, "uid": {"$in": list(uids)}}, {"uid": 1, "modseq": 1})
         return {document["uid"]: document["modseq"] async for document in cursor}
+
+
+def _changed(job: Job) -> list[list[int]]:
+    """The numbers that a job gives or touches, as ranges."""
+    ranges = [[uid, uid] for uid in job.get("stirred") or []]
+    if job.get("number"):
+        ranges.append([job["first_uid"], job["uidnext"] - 1])
+    return ranges + (job["flags"]["uids"] if job.get("flags") else [])
 
 
 def _numbered(folder: Folder, uid: Any, job: Job) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Cabinet:
         self._mailbox = mailbox
         self._quota_octets = settings.mailbox_quota_bytes
         self._used: dict[str, tuple[float, int]] = {}
-        self.views = Views(database)
+        self.views = Views(database, clock)
 
     # Folders
 

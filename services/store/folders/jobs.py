@@ -11,6 +11,7 @@ from typing import Any
 
 from shared import logs
 from shared.failpoints import failpoint
+from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
 from shared.mailbox.folders import Folder, Folders, Job
 from shared.mailbox.numbering import Numbering, Pending
@@ -25,7 +26,8 @@ _LOOK_SECONDS = 0.02
 class Jobs:
     """Carries out the jobs of folders."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._clock = clock
         self._folders = Folders(database)
         self._numbering = Numbering(database)
         # Jobs that bear this were begun here; where one is found, it is ours and nobody works on it any more.
@@ -51,9 +53,9 @@ class Jobs:
 
     async def set_flags(
         self, folder_id: str, uids: Sequence[int], how: str, flags: Sequence[str], unchanged_since: int | None
-    ) -> list[int]:
+    ) -> tuple[list[int], int]:
         """Set flags of letters, as STORE does (`how`: add, remove, replace). Returns those UIDs that have changed since
-        modseq `unchanged_since`, and were left as they are.
+        modseq `unchanged_since`, and were left as they are; and the modseq that the others may have now.
 
         Raises:
             FolderMissing: the folder is gone.
@@ -68,10 +70,10 @@ class Jobs:
             left_alone = set(spared)
             wanted = _ranges([uid for uid in uids if uid not in left_alone])
             if not wanted:
-                return spared
+                return spared, folder.modseq
             job = _job(folder) | {"flags": {"how": how, "flags": list(flags), "uids": wanted}}
             if await self._do(folder, job):
-                return spared
+                return spared, folder.modseq + 1
 
     async def _pending(self, folder: Folder) -> Pending:
         arrived, left, stirred = await asyncio.gather(
@@ -100,7 +102,7 @@ class Jobs:
 
     async def _do(self, folder: Folder, job: Job) -> bool:
         """False: the folder has moved on since it was read."""
-        job["token"] = f"{self._own}-{secrets.token_hex(4)}"
+        job |= {"token": f"{self._own}-{secrets.token_hex(4)}", "at": self._clock.now()}
         if not await self._folders.begin(folder, job):
             return False
         await self._carry_out(folder, job)

@@ -8,8 +8,8 @@ and can be read through it, until the session has said so (RFC 9051 section 7.5.
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ SEEN, DELETED, FLAGGED = "\\Seen", "\\Deleted", "\\Flagged"
 PENDING, DEFERRED = "$ForwardPending", "$ForwardDeferred"
 PARKED, CANCELLED = "$ForwardParked", "$ForwardCancelled"
 FORWARD_KEYWORDS = (PENDING, DEFERRED, PARKED, CANCELLED)
+_FORWARD_KEYWORDS = frozenset(FORWARD_KEYWORDS)
 _KEYWORDS = {
     State.PENDING: PENDING,
     State.DEFERRED: DEFERRED,
@@ -66,7 +67,10 @@ def row_of(letter: Letter) -> Row:
 
 def _flags(letter: Letter) -> frozenset[str]:
     keyword = _keyword(letter["forward"])
-    names = (*letter["flags"], keyword) if keyword else tuple(letter["flags"])
+    return _one_object((*letter["flags"], keyword) if keyword else tuple(letter["flags"]))
+
+
+def _one_object(names: tuple[str, ...]) -> frozenset[str]:
     found = _SETS.get(names)
     if found is None:
         if len(_SETS) >= _MOST_SETS:
@@ -136,6 +140,24 @@ class View:
         for grip in self.grips:
             grip.hear(arrived, changed, vanished)
 
+    def set_flags(self, uids: Iterable[int], how: str, flags: Sequence[str], modseq: int) -> None:
+        """What a job did that ended at `modseq`, the first after the view's."""
+        changed: list[int] = []
+        sets: dict[frozenset[str], frozenset[str]] = {}
+        for uid in uids:
+            row = self.rows.get(uid)
+            if row is None:
+                continue
+            after = sets.get(row.flags)
+            if after is None:
+                after = sets[row.flags] = _with(row.flags, how, frozenset(flags))
+            if after != row.flags:
+                row.flags, row.modseq = after, modseq
+                changed.append(uid)
+        self.folder = replace(self.folder, modseq=modseq)
+        for grip in self.grips:
+            grip.hear((), changed, {})
+
     def refill(self, letters: Iterable[Letter]) -> None:
         """What these letters are like now; nobody is told."""
         for letter in letters:
@@ -146,21 +168,28 @@ class View:
         """The folder is no more."""
         self.is_gone = True
         for grip in self.grips:
-            grip.event.set()
+            grip.notify()
+
+
+def _with(before: frozenset[str], how: str, flags: frozenset[str]) -> frozenset[str]:
+    """As the database does it; the forward's keywords are nobody's to set."""
+    own = before & _FORWARD_KEYWORDS
+    after = {"add": before | flags, "remove": before - flags}.get(how, flags | own)
+    return _one_object(tuple(sorted(after)))
 
 
 class Grip:
     """One session's hold on a view."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, notify: Callable[[], None] = lambda: None) -> None:
+        """`notify` is called when something is waiting to be told."""
         self.view = view
+        self.notify = notify
         # The numbers of this session: a letter's number is its place here, from 1.
         self.uids = array("I", view.uids)
         self.ghosts: dict[int, Row] = {}
         self.arrived: list[int] = []
         self.changed: set[int] = set()
-        # Something is waiting to be told.
-        self.event = asyncio.Event()
         view.grips.add(self)
 
     def close(self) -> None:
@@ -174,7 +203,8 @@ class Grip:
         self.arrived += arrived
         self.changed.update(changed)
         self.ghosts.update(vanished)
-        self.event.set()
+        if arrived or changed or vanished:
+            self.notify()
 
     def row(self, uid: int) -> Row | None:
         """The letter with this UID, also where it is gone and that is not told yet."""
@@ -185,9 +215,9 @@ class Grip:
         place = bisect_left(self.uids, uid)
         return place + 1 if place < len(self.uids) and self.uids[place] == uid else None
 
-    def uids_between(self, first: int, last: int) -> Iterator[int]:
+    def uids_between(self, first: int, last: int) -> Sequence[int]:
         """The UIDs from `first` to `last` that this session knows."""
-        return iter(self.uids[bisect_left(self.uids, first) : bisect_right(self.uids, last)])
+        return self.uids[bisect_left(self.uids, first) : bisect_right(self.uids, last)]
 
     # What is told to the client; each takes it out of what is waiting.
 

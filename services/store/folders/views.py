@@ -7,6 +7,7 @@ from typing import Any
 
 from services.store.folders.jobs import Jobs
 from services.store.folders.view import View
+from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
 from shared.mailbox.folders import Folder, FolderMissing, Folders
 from shared.mailbox.numbering import Numbering
@@ -18,10 +19,10 @@ MOST_KEPT_LETTERS = 300_000
 class Views:
     """Finds the one view of each folder that this process knows."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._folders = Folders(database)
         self._numbering = Numbering(database)
-        self.jobs = Jobs(database)
+        self.jobs = Jobs(database, clock)
         # The last used last.
         self._views: OrderedDict[str, View] = OrderedDict()
         self._wanted: dict[str, int] = {}
@@ -65,8 +66,13 @@ class Views:
         """As Jobs.set_flags; the view has it afterwards."""
         async with view.lock:
             try:
-                spared = await self.jobs.set_flags(view.folder.id, uids, how, flags, since)
-                await self._read(view, await self._folders.read(view.folder.id))
+                spared, modseq = await self.jobs.set_flags(view.folder.id, uids, how, flags, since)
+                if modseq == view.folder.modseq + 1:
+                    # Nothing but this job has happened: what it did is known without reading it.
+                    left_alone = set(spared)
+                    view.set_flags([uid for uid in uids if uid not in left_alone], how, flags, modseq)
+                else:
+                    await self._read(view, await self._folders.read(view.folder.id))
             except FolderMissing:
                 self._drop(view)
                 raise
@@ -75,6 +81,10 @@ class Views:
     async def places(self, view: View, ids: Sequence[str]) -> dict[str, int]:
         """The numbers that these letters have in the folder."""
         return await self._numbering.places(view.folder, ids)
+
+    async def gone(self, view: View, since: int) -> list[int]:
+        """The UIDs that have gone after modseq `since`."""
+        return await self._numbering.gone(view.folder, since)
 
     async def reread(self, view: View, uids: Sequence[int]) -> None:
         """What these letters are like that no modseq tells of."""

@@ -8,7 +8,7 @@ from services.store.folders.cabinet import NotPossible
 from services.store.folders.view import CANCELLED, PENDING, Grip
 from shared.mailbox.folders import FolderExists, FolderMissing
 from shared.mailbox.removal import Removal
-from tests.kit.letters import EXPIRES, LATER
+from tests.kit.letters import EXPIRES, LATER, NOW
 from tests.kit.office import ANN, Office
 
 
@@ -205,7 +205,7 @@ async def test_a_job_that_nobody_finishes_is_finished_by_the_next(office: Office
     await office.arrive(2)
     inbox = await office.cabinet.folder(ANN, "INBOX")
     ids = [document["_id"] async for document in office.room.database["letters"].find({}).sort("_id", 1)]
-    job = {"modseq": 2, "token": "of-one-who-died", "first_uid": 1, "uidnext": 3, "left": [], "stirred": []}
+    job = {"modseq": 2, "token": "of-one-who-died", "first_uid": 1, "uidnext": 3, "left": [], "stirred": [], "at": NOW}
     job["number"] = [[name, "arrived"] for name in ids]
     await office.room.database["folders"].update_one({"_id": inbox.id}, {"$set": {"job": job}})
     async with office.cabinet.opened(inbox) as view:
