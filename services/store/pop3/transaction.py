@@ -15,7 +15,7 @@ from services.store.pop3.update import keep_read, update
 if TYPE_CHECKING:
     from services.store.pop3.session import Pop3, State
 
-# RFC 2449 section 4, with the CRLF.
+# RFC 2449 section 4; the CRLF is not counted here.
 LINE_OCTETS = 255
 
 
