@@ -10,12 +10,14 @@ from services.store.folders.hearing import Hearing
 from services.store.imap import door as imap
 from services.store.imap.incoming import Budget
 from services.store.imap.session import Imap
+from services.store.pop3 import session as pop3
 from services.store.renderings import Renderings
 from services.store.web.parts import Parts
 from shared.announcer import Announcer
 from shared.certificate import certificate
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
+from shared.mailbox.users import Users
 from shared.settings import Store
 
 
@@ -52,6 +54,18 @@ async def opened(
                 admission=admission,
                 certificate=chain,
                 too_many=imap.TOO_MANY,
+            )
+        )
+        await stack.enter_async_context(
+            Door(
+                "pop3",
+                settings,
+                pop3.Pop3(cabinet, parts.logins, Users(database), settings).serve,
+                port=settings.pop3_port,
+                tls_port=settings.pop3s_port,
+                admission=admission,
+                certificate=chain,
+                too_many=pop3.TOO_MANY,
             )
         )
         yield Hearing(settings, database, cabinet.views)
