@@ -4,13 +4,12 @@ The scan is our own. The email package's modern policy raises on real letters an
 megabytes for one hostile header; here every step is linear in what it reads, and what it reads is capped.
 """
 
-import base64
-import binascii
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypedDict
 
+from services.store.mime.words import decoded_words
 from shared.moments import rfc3339
 
 # Functional form: `from` is a keyword.
@@ -24,10 +23,6 @@ _DATE_CHARACTERS = 100
 _WANTED = frozenset((b"from", b"to", b"subject", b"date"))
 
 _HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
-# RFC 2047 section 2; the language after `*` is RFC 2231 section 5.
-_ENCODED_WORD = re.compile(r"=\?([^\s?*]{1,40})(?:\*[^\s?]{0,40})?\?([BbQq])\?([^?\r\n]*)\?=")
-_BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t\r\n]+(?==\?)")
-_QUOTED_BYTE = re.compile(rb"=([0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
 
 
@@ -75,21 +70,8 @@ def shown_text(value: bytes) -> str:
 
 def whole_text(value: bytes) -> str:
     """A header's value: encoded words decoded, nothing that could not be shown or stored."""
-    text = _BETWEEN_WORDS.sub("", _raw_text(value))
-    pieces: list[str] = []
-    end = 0
-    # Words of one charset that touch are decoded as one: a sender may have cut a character in two.
-    waiting: tuple[str, bytes] = ("", b"")
-    for match in _ENCODED_WORD.finditer(text):
-        charset, content = match[1].lower(), _word_bytes(match[2], match[3])
-        if match.start() == end and waiting[0] == charset:
-            waiting = (charset, waiting[1] + content)
-        else:
-            pieces += [_decoded(*waiting), text[end : match.start()]]
-            waiting = (charset, content)
-        end = match.end()
-    pieces += [_decoded(*waiting), text[end:]]
-    return _UNPRINTABLE.sub(_printable, "".join(pieces)).strip()
+    text = decoded_words(_raw_text(value))
+    return _UNPRINTABLE.sub(_printable, text).strip()[:LONGEST_TEXT]
 
 
 def _printable(match: re.Match[str]) -> str:
@@ -102,26 +84,6 @@ def _raw_text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("cp1252", "replace")
-
-
-def _word_bytes(encoding: str, content: str) -> bytes:
-    raw = content.encode("utf-8", "replace")
-    if encoding in "Qq":
-        return _QUOTED_BYTE.sub(lambda match: bytes((int(match[1], 16),)), raw.replace(b"_", b" "))
-    try:
-        return base64.b64decode(raw + b"=" * (-len(raw) % 4))
-    except (binascii.Error, ValueError):
-        return b"?"
-
-
-def _decoded(charset: str, content: bytes) -> str:
-    if not content:
-        return ""
-    try:
-        return content.decode(charset, "replace")
-    except Exception:
-        # No such charset, or one of those that are none (`undefined`, `idna` ...).
-        return content.decode("ascii", "replace")
 
 
 def _date(value: bytes) -> str | None:

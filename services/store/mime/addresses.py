@@ -20,9 +20,9 @@ class Address(NamedTuple):
     domain: bytes | None = None
 
 
-def addresses(value: bytes) -> list[Address]:
-    """What the list names, as far as it can be read."""
-    reader = _Reader(value)
+def addresses(value: bytes, most: int) -> list[Address]:
+    """What the list names, as far as it can be read; about `most` of it, so that a long one costs no more."""
+    reader = _Reader(value, most)
     if reader.lexer.skip_space() == MORE:
         reader.read_list()
     return reader.found
@@ -31,8 +31,9 @@ def addresses(value: bytes) -> list[Address]:
 class _Reader:
     """The address that is being read, and those before it."""
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, most: int) -> None:
         self.lexer = Lexer(value)
+        self._most = most
         self.found: list[Address] = []
         self._begin()
 
@@ -45,7 +46,7 @@ class _Reader:
     def read_list(self) -> None:
         """address *("," address); what follows the first thing that is none is not read."""
         lexer = self.lexer
-        while self._address() != END and lexer.at(_COMMA):
+        while self._address() != END and lexer.at(_COMMA) and len(self.found) < self._most:
             lexer.pos += 1
             left = lexer.skip_space()
             if left == BROKEN:
@@ -81,7 +82,7 @@ class _Reader:
         lexer = self.lexer
         while True:
             self._one()
-            if not lexer.at(_COMMA):
+            if not lexer.at(_COMMA) or len(self.found) >= self._most:
                 return MORE
             lexer.pos += 1
             if lexer.skip_space() != MORE:

@@ -1,7 +1,7 @@
 """BODY and BODYSTRUCTURE (RFC 9051 section 7.5.2)."""
 
 from services.store.mime.content import Content, Parameters
-from services.store.mime.envelope import envelope
+from services.store.mime.envelope import Budget, envelope
 from services.store.mime.parts import Kind, Part
 from services.store.mime.quoting import string, unfolded
 
@@ -10,23 +10,23 @@ _CHARSET = b'"charset" "us-ascii"'
 _NOTHING = b'("text" "plain" (%b) NIL NIL "7bit" 0 0' % _CHARSET
 
 
-def bodystructure(raw: bytes, part: Part) -> tuple[bytes, bytes]:
+def bodystructure(raw: bytes, part: Part, budget: Budget) -> tuple[bytes, bytes]:
     """BODY and BODYSTRUCTURE of a part, with their parentheses."""
     if part.kind is Kind.MULTIPART:
-        return _multipart(raw, part)
+        return _multipart(raw, part, budget)
     basic = _basic(raw, part)
     extension = b" %b %b)" % (unfolded(part.content.md5), _extension(part.content))
     if part.kind is not Kind.MESSAGE:
         return basic + b")", basic + extension
     nested = part.children[0]
-    body, structure = bodystructure(raw, nested)
-    start = b"%b %b " % (basic, envelope(nested.fields))
+    start = b"%b %b " % (basic, envelope(nested.fields, budget))
+    body, structure = bodystructure(raw, nested, budget)
     lines = _lines(raw, part)
     return start + body + b" %d)" % lines, start + structure + b" %d" % lines + extension
 
 
-def _multipart(raw: bytes, part: Part) -> tuple[bytes, bytes]:
-    children = [bodystructure(raw, child) for child in part.children]
+def _multipart(raw: bytes, part: Part, budget: Budget) -> tuple[bytes, bytes]:
+    children = [bodystructure(raw, child, budget) for child in part.children]
     children = children or [(_NOTHING + b")", _NOTHING + b" NIL NIL NIL NIL)")]
     subtype = string(part.content.subtype)
     return (

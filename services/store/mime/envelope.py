@@ -1,6 +1,7 @@
 """ENVELOPE (RFC 9051 section 7.5.2), and the day on which a letter says that it was written."""
 
 import re
+from dataclasses import dataclass
 from datetime import date
 
 from services.store.mime.addresses import Address, addresses
@@ -16,21 +17,34 @@ _DAY_MONTH_YEAR = re.compile(
     re.IGNORECASE,
 )
 _DATE_BYTES = 200
+# In all envelopes of a letter. Two bytes name somebody, and he is told in thirty, thrice.
+MOST_ADDRESSES = 10_000
 
 
-def envelope(fields: Fields) -> bytes:
+@dataclass(slots=True)
+class Budget:
+    """How many addresses may still be told of a letter."""
+
+    left: int = MOST_ADDRESSES
+
+
+def envelope(fields: Fields, budget: Budget) -> bytes:
     """In IMAP's syntax with its parentheses. Sender and Reply-To are From's where there are none."""
-    wrote = _written(fields, b"from")
+
+    def people(name: bytes) -> bytes:
+        return _people(fields, name, budget)
+
+    wrote = people(b"from")
     return b"(%b)" % b" ".join(
         (
             unfolded(_last(fields, b"date")),
             for_people(_last(fields, b"subject")),
             wrote or b"NIL",
-            _written(fields, b"sender") or wrote or b"NIL",
-            _written(fields, b"reply-to") or wrote or b"NIL",
-            _written(fields, b"to") or b"NIL",
-            _written(fields, b"cc") or b"NIL",
-            _written(fields, b"bcc") or b"NIL",
+            people(b"sender") or wrote or b"NIL",
+            people(b"reply-to") or wrote or b"NIL",
+            people(b"to") or b"NIL",
+            people(b"cc") or b"NIL",
+            people(b"bcc") or b"NIL",
             unfolded(_last(fields, b"in-reply-to")),
             unfolded(_last(fields, b"message-id")),
         )
@@ -57,9 +71,14 @@ def _last(fields: Fields, name: bytes) -> bytes | None:
     return text_of(values[-1]) if values else None
 
 
-def _written(fields: Fields, name: bytes) -> bytes:
+def _people(fields: Fields, name: bytes, budget: Budget) -> bytes:
     """Several fields of a name are one list: nobody may hide an address in the second."""
-    found = [_address(one) for value in fields.get(name, ()) for one in addresses(value)]
+    found: list[bytes] = []
+    for value in fields.get(name, ()):
+        if budget.left > 0:
+            read = addresses(value, budget.left)
+            budget.left -= len(read)
+            found += map(_address, read)
     return b"(%b)" % b"".join(found) if found else b""
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from services.store.mime.bodystructure import bodystructure
-from services.store.mime.envelope import EMPTY, envelope, sent_on
+from services.store.mime.envelope import EMPTY, Budget, envelope, sent_on
 from services.store.mime.fields import HEADER_BYTES
 from services.store.mime.parts import Kind, Part, header_end, tree
 
@@ -70,8 +70,9 @@ class Rendering:
 def render(raw: bytes) -> Rendering:
     """What IMAP tells of a letter."""
     root = tree(raw)
-    body, structure = bodystructure(raw, root)
-    told = envelope(root.fields)
+    budget = Budget()
+    told = envelope(root.fields, budget)
+    body, structure = bodystructure(raw, root, budget)
     if len(body) + len(structure) + len(told) > MOST_BYTES:
         return bare(raw)
     return Rendering(
