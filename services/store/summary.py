@@ -64,12 +64,7 @@ def _wanted_headers(head: bytes) -> dict[bytes, bytes]:
 
 
 def shown_text(value: bytes) -> str:
-    """A header's value as a person reads it, as much of it as is shown."""
-    return whole_text(value)[:LONGEST_TEXT]
-
-
-def whole_text(value: bytes) -> str:
-    """A header's value: encoded words decoded, nothing that could not be shown or stored."""
+    """A header's value as a person reads it: encoded words decoded, nothing that could not be shown or stored."""
     text = decoded_words(_raw_text(value))
     return _UNPRINTABLE.sub(_printable, text).strip()[:LONGEST_TEXT]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from encodings.aliases import aliases
 from functools import lru_cache
 
-from services.store.summary import whole_text
+from services.store.mime.decoding import as_text
+from services.store.mime.words import decoded_words
 
 _NAME = re.compile(rb"[!-9;-~]+")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -49,13 +50,10 @@ def texts_of(header: bytes, names: Sequence[bytes]) -> dict[bytes, str]:
 
 
 def _read(value: bytes) -> str:
-    unfolded = _FOLD.sub(b"", value)
-    words = unfolded.count(b"=?")
-    if not words:
-        return whole_text(unfolded)
-    if words > _MOST_WORDS:
-        return unfolded.decode("utf-8", "replace")
-    return whole_text(_WORD_CHARSET.sub(_known_charset, unfolded))
+    unfolded = _FOLD.sub(b"", value).strip()
+    if 0 < unfolded.count(b"=?") <= _MOST_WORDS:
+        return decoded_words(as_text(_WORD_CHARSET.sub(_known_charset, unfolded), None))
+    return as_text(unfolded, None)
 
 
 def _known_charset(match: re.Match[bytes]) -> bytes:

@@ -1,9 +1,8 @@
 """A search from its key to what it found."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol
 
 from services.store.folders.view import Grip
 from services.store.imap.commands import Key
@@ -13,18 +12,10 @@ from services.store.imap.search.headers import fill_in
 from services.store.imap.search.plan import Level, Plan, planned
 from services.store.imap.search.sheet import Sheet
 from services.store.imap.search.weigh import Turns, Weighing
-from services.store.mime.rendering import Rendering
+from services.store.renderings import Renderings
 
 # Letters whose headers are looked at together.
 _BATCH = 500
-
-
-class Renderings(Protocol):
-    """What letters say: of each that is still there its rendering; and which of them have a text."""
-
-    async def fill(self, receipt_ids: Sequence[str]) -> dict[str, Rendering]: ...
-
-    async def containing(self, receipt_ids: Sequence[str], needle: str, in_headers: bool) -> set[str]: ...
 
 
 async def find(key: Key, grip: Grip, renderings: Renderings, now: datetime, saved: Iterable[int]) -> Found:
