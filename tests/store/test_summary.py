@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.store.summaries import Renderer
+from services.store.renderer import Renderer
 from services.store.summary import LONGEST_TEXT, empty, shown_text, summarise
 
 TEXTS = [
@@ -145,7 +145,7 @@ async def test_a_renderer_that_dies_is_made_again_and_only_what_kills_it_is_empt
 
 
 async def test_a_renderer_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.store.summaries.BATCH_SECONDS", 0.5)
+    monkeypatch.setattr("services.store.renderer.BATCH_SECONDS", 0.5)
     renderer = Renderer()
     try:
         await renderer.summaries([b""])
