@@ -127,6 +127,9 @@ class Store(WithCertificate):
     secret_key_file: Path | None = Field(None, description="file with that key")
     bin_deleted_days: float = Field(14, ge=0, description="how long what a person deleted stays recoverable; 0: not")
     lifetime_days: float = Field(30, gt=0, description="since a letter was armed, as the forwarder has it; is shown")
+    rendering_cache_bytes: int = Field(
+        128 * MIB, ge=MIB, description="memory for what was told of letters' structure; MongoDB keeps the rest"
+    )
     own_listeners: str = Field("", description="host:port[,host:port] that are ours and never a target server")
     services: str = Field("", description="name=host:port[,...] of the ops ports that GET /status asks")
 

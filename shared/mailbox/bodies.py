@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError
 
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.letters import _only_duplicates
+from shared.mailbox.renderings import KeptRenderings
 
 # A document holds 16 MiB; a receipt may list 1,000 letters beside its bytes.
 INLINE_BYTES = 15 * 1024 * 1024
@@ -34,6 +35,7 @@ class Bodies:
         self._bodies = database["bodies"]
         self._files = database["large.files"]
         self._chunks = database["large.chunks"]
+        self._renderings = KeptRenderings(database)
         self._bucket = AsyncIOMotorGridFSBucket(database, bucket_name="large", chunk_size_bytes=1024 * 1024)
 
     @reaching
@@ -133,6 +135,20 @@ class Bodies:
         return {document["_id"]: await self._bytes(document) async for document in cursor}
 
     @reaching
+    async def some(self, receipt_ids: Iterable[str], most_bytes: int) -> tuple[dict[str, bytes], list[str]]:
+        """The bytes of receipts until they are `most_bytes` or more; and the receipts that were not looked at."""
+        left = sorted(set(receipt_ids))
+        found: dict[str, bytes] = {}
+        size = 0
+        cursor = self._bodies.find({"_id": {"$in": left}}, {"raw": 1, "file": 1}).sort("_id", 1)
+        async for document in cursor:
+            found[document["_id"]] = await self._bytes(document)
+            size += len(found[document["_id"]])
+            if size >= most_bytes:
+                return found, [receipt_id for receipt_id in left if receipt_id > document["_id"]]
+        return found, []
+
+    @reaching
     async def heads(self, receipt_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
         """The first bytes of each receipt, enough for its headers; cut here, for the database cannot."""
         found: dict[str, bytes] = {}
@@ -162,13 +178,20 @@ class Bodies:
             return
         writes = [UpdateOne({"_id": r}, {"$pullAll": {"letters": ids}}) for r, ids in letters_by_receipt.items()]
         await self._bodies.bulk_write(writes, ordered=False)
-        receipts = list(letters_by_receipt)
-        large = self._bodies.find({"_id": {"$in": receipts}, "letters": [], "file": {"$exists": True}}, {"file": 1})
-        files = {document["_id"]: document["file"] async for document in large}
-        await self._bodies.delete_many({"_id": {"$in": [r for r in receipts if r not in files]}, "letters": []})
+        unused = self._bodies.find({"_id": {"$in": list(letters_by_receipt)}, "letters": []}, {"file": 1})
+        files = {document["_id"]: document.get("file") async for document in unused}
+        if not files:
+            return
+        inline = [receipt_id for receipt_id, file in files.items() if file is None]
+        if inline:
+            await self._bodies.delete_many({"_id": {"$in": inline}, "letters": []})
         for receipt_id, file in files.items():
+            if file is None:
+                continue
             if (await self._bodies.delete_one({"_id": receipt_id, "letters": []})).deleted_count:
                 await self._drop_file(file)
+        # After the bodies: what is kept from now on finds its body gone. One too many is only made again.
+        await self._renderings.drop(files)
 
     @reaching
     async def sweep_files(self, committed: dict[int, int], own_before: datetime) -> int:
