@@ -19,6 +19,7 @@ from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database, MailboxUnavailable
 from shared.mailbox.departures import Departures
 from shared.mailbox.destinations import Destinations
+from shared.mailbox.folders import Folders
 from shared.mailbox.letters import Letters
 from shared.mailbox.users import Target, User, Users
 from shared.sealing import Seal
@@ -51,6 +52,7 @@ class Accounts:
         self._users = Users(database)
         self._admins = Admins(database)
         self._letters = Letters(database)
+        self._folders = Folders(database)
         self._destinations = Destinations(database)
         self._departures = Departures(database)
         self._clock = clock
@@ -241,6 +243,7 @@ class Accounts:
         await self._bin_all(address)
         await self._users.remove(address)
         await self._bin_all(address)
+        await self._folders.remove_all(address)
         log.info("user_removed", address=address)
 
     async def _bin_all(self, address: str) -> None:

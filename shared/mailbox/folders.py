@@ -154,8 +154,19 @@ class Folders:
     @reaching
     async def remove(self, folder: Folder) -> None:
         """Take a folder away, of which no letters are left; its tombstones go with it."""
-        await self._folders.delete_one({"_id": folder.id})
-        await self._tombstones.delete_many({"folder": folder.id})
+        await self._remove([folder.id])
+
+    @reaching
+    async def remove_all(self, address: str) -> None:
+        """Take all folders of a user away, who has no letters left: who has his address later has none of them."""
+        cursor = self._folders.find({"address": address, "name": {"$exists": True}}, {"_id": 1})
+        await self._remove([document["_id"] async for document in cursor])
+
+    async def _remove(self, ids: list[str]) -> None:
+        await self._folders.delete_many({"_id": {"$in": ids}})
+        await self._tombstones.delete_many({"folder": {"$in": ids}})
+        # Nobody will make tombstones of these.
+        await self._letters.update_many({"left.folder": {"$in": ids}}, {"$pull": {"left": {"folder": {"$in": ids}}}})
 
     @reaching
     async def subscribe(self, address: str, name: str, is_subscribed: bool) -> bool:

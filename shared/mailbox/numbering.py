@@ -64,6 +64,16 @@ class Numbering:
     # What there is to do
 
     @reaching
+    async def is_settled(self, folder: Folder) -> bool:
+        """Whether nothing is pending: one question, which three indexes answer, for the many times that this is so."""
+        pending = [
+            {"address": folder.address, "folder": folder.name, "unnumbered": {"$exists": True}},
+            {"folder_id": folder.id, "stirred": {"$exists": True}},
+            {"left.folder": folder.id},
+        ]
+        return await self._letters.find_one({"$or": pending}, {"_id": 1}) is None
+
+    @reaching
     async def arrived(self, folder: Folder) -> list[tuple[str, str]]:
         """Letters without a number, in order of arrival: id, and the token that numbering has to match."""
         query = {"address": folder.address, "folder": folder.name, "unnumbered": {"$exists": True}}
@@ -84,16 +94,18 @@ class Numbering:
         return [document["uid"] async for document in self._letters.find(query, {"uid": 1}).limit(MOST_LEFT)]
 
     @reaching
-    async def busy(self, folder_ids: Sequence[str], places: Sequence[tuple[str, str]]) -> tuple[set[str], set[str]]:
-        """Which of many folders have something pending: by id, and of (address, name) those addresses that have
-        arrivals. Three looks for all that is watched."""
-        ids, addresses = list(folder_ids), list({address for address, _ in places})
-        stirred = await self._letters.distinct("folder_id", {"folder_id": {"$in": ids}, "stirred": {"$exists": True}})
-        left = await self._letters.distinct("left.folder", {"left.folder": {"$in": ids}})
-        arrived = await self._letters.distinct(
-            "address", {"address": {"$in": addresses}, "unnumbered": {"$exists": True}}
-        )
-        return {*stirred, *left}, set(arrived)
+    async def busy(self, folder_ids: Sequence[str], addresses: Sequence[str]) -> set[str | tuple[str, str]]:
+        """Which of many folders have something pending: ids of those that letters left or stirred in, and (address,
+        name) of those with arrivals, of any folder of `addresses`. Three looks for all that is watched."""
+        ids = {"$in": list(folder_ids)}
+        stirred = await self._letters.distinct("folder_id", {"folder_id": ids, "stirred": {"$exists": True}})
+        left = await self._letters.distinct("left.folder", {"left.folder": ids})
+        stages: list[dict[str, Any]] = [
+            {"$match": {"address": {"$in": list(set(addresses))}, "unnumbered": {"$exists": True}}},
+            {"$group": {"_id": {"address": "$address", "folder": "$folder"}}},
+        ]
+        arrived = [row["_id"] async for row in self._letters.aggregate(stages)]
+        return {*stirred, *left, *((place["address"], place["folder"]) for place in arrived)}
 
     # Doing it
 

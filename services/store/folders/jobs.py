@@ -33,16 +33,21 @@ class Jobs:
         # Jobs that bear this were begun here; where one is found, it is ours and nobody works on it any more.
         self._own = secrets.token_hex(6)
 
-    async def catch_up(self, folder_id: str, between: Callable[[], Any] | None = None) -> Folder:
+    async def catch_up(
+        self, folder_id: str, between: Callable[[], Any] | None = None, known: Folder | None = None
+    ) -> Folder:
         """Give numbers to what has arrived, tombstones to what has gone, a new modseq to what has stirred; returns the
-        folder as it then is. `between` is awaited now and then while there is much to do.
+        folder as it then is. `between` is awaited now and then while there is much to do. `known` is the folder as it
+        was read a moment ago.
 
         Raises:
             FolderMissing: the folder is gone.
             MailboxUnavailable.
         """
         while True:
-            folder = await self._free(folder_id)
+            folder, known = known if known is not None and known.job is None else await self._free(folder_id), None
+            if await self._numbering.is_settled(folder):
+                return folder
             pending = await self._pending(folder)
             if pending.is_empty:
                 return folder

@@ -94,6 +94,7 @@ class View:
         self.rows: dict[int, Row] = {}
         self.uids = array("I")
         self.is_filled = False
+        self._keywords: tuple[int, frozenset[str]] = (0, frozenset())
         self.grips: set[Grip] = set()
         self.is_gone = False
         # One at a time brings the view up to date, or changes the folder.
@@ -101,6 +102,13 @@ class View:
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    @property
+    def keywords(self) -> frozenset[str]:
+        """Every flag that some letter carries; looked for once for each modseq."""
+        if self._keywords[0] != self.folder.modseq:
+            self._keywords = self.folder.modseq, frozenset().union(*{row.flags for row in self.rows.values()})
+        return self._keywords[1]
 
     @property
     def unseen(self) -> int:

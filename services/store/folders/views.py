@@ -43,7 +43,7 @@ class Views:
             view = self._views[folder.id] = View(folder)
         self._wanted[folder.id] = self._wanted.get(folder.id, 0) + 1
         try:
-            await self.refresh(view, between)
+            await self.refresh(view, between, folder)
             self._views.move_to_end(folder.id)
             yield view
         finally:
@@ -52,11 +52,18 @@ class Views:
                 del self._wanted[folder.id]
             self._forget()
 
-    async def refresh(self, view: View, between: Callable[[], Any] | None = None) -> None:
-        """Bring the folder up to date, and the view with it. Raises FolderMissing, MailboxUnavailable."""
+    async def refresh(self, view: View, between: Callable[[], Any] | None = None, known: Folder | None = None) -> None:
+        """Bring the folder up to date, and the view with it. `known` is the folder as it was read a moment ago.
+
+        Raises:
+            FolderMissing, MailboxUnavailable.
+        """
         async with view.lock:
             try:
-                folder = await self.jobs.catch_up(view.folder.id, between)
+                if known is not None and known.modseq < view.folder.modseq:
+                    # It was read before the lock was free.
+                    known = None
+                folder = await self.jobs.catch_up(view.folder.id, between, known)
                 await self._read(view, folder)
             except FolderMissing:
                 self._drop(view)

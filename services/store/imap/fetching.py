@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from services.store.folders.cabinet import READ_AT_ONCE
 from services.store.folders.view import SEEN, Row
@@ -17,7 +18,7 @@ from services.store.mime.sections import UnknownEncoding
 
 # Letters that are answered in one go; behind them, others have their turn.
 BATCH = 500
-_BATCH_WITH_BYTES = 100
+_BATCH_WITH_BYTES = 250
 
 
 async def fetch(session: Session, command: said.Fetch) -> Answer:
@@ -66,6 +67,16 @@ async def _mark_seen(session: Session, selection: Selection, uids: Sequence[int]
     return frozenset(unseen)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Some letters, and what was read of them; `needing` are the UIDs whose bytes are needed."""
+
+    rows: list[Row]
+    renderings: dict[str, Rendering]
+    raws: dict[str, bytes]
+    needing: set[int]
+
+
 class Fetching:
     """The answers to one FETCH."""
 
@@ -81,9 +92,18 @@ class Fetching:
     async def answer(self, uids: Sequence[int]) -> bool:
         """Whether a letter was gone so that nothing could be told of it."""
         is_incomplete = False
-        for rows in self._batches(uids):
-            is_incomplete |= await self._answer_some(rows)
-            await asyncio.sleep(0)
+        ahead: asyncio.Task[_Read] | None = None
+        try:
+            # While one batch is being said, the next is read.
+            for rows in self._batches(uids):
+                behind, ahead = ahead, asyncio.ensure_future(self._read(rows))
+                if behind is not None:
+                    is_incomplete |= await self._say(await behind)
+            if ahead is not None:
+                is_incomplete |= await self._say(await ahead)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
         return is_incomplete
 
     def _batches(self, uids: Sequence[int]) -> Iterator[list[Row]]:
@@ -102,28 +122,31 @@ class Fetching:
         if some:
             yield some
 
-    async def _answer_some(self, rows: list[Row]) -> bool:
-        wanted, grip = self._wanted, self._selection.grip
-        if not wanted.needs_rendering:
-            lines = [wanted.line(number, row, None, NOTHING) for row in rows if (number := grip.number(row.uid))]
-            self._told(rows)
-            await self._session.connection.write(b"".join(lines))
-            return False
-        renderings = await self._session.imap.renderings.fill([row.receipt_id for row in rows])
-        needing = [row for row in rows if (r := renderings.get(row.receipt_id)) is not None and wanted.needs_raw(r)]
+    async def _read(self, rows: list[Row]) -> "_Read":
+        """What is needed to answer for these."""
+        wanted = self._wanted
+        renderings: dict[str, Rendering] = {}
+        if wanted.needs_rendering:
+            renderings = await self._session.imap.renderings.fill([row.receipt_id for row in rows])
+        needing = [row for row in rows if wanted.needs_raw(renderings.get(row.receipt_id))] if wanted.sections else []
         raws = await self._session.cabinet.bodies(needing) if needing else {}
+        return _Read(rows, renderings, raws, {row.uid for row in needing})
+
+    async def _say(self, read: "_Read") -> bool:
+        """Whether something was missing."""
         is_incomplete = False
-        for row in rows:
-            rendering = renderings.get(row.receipt_id)
-            raw = raws.get(row.receipt_id, NOTHING if row not in needing else None) if needing else NOTHING
-            if rendering is None or raw is None:
+        for row in read.rows:
+            rendering = read.renderings.get(row.receipt_id)
+            raw = read.raws.get(row.receipt_id)
+            if (rendering is None and self._wanted.needs_rendering) or (raw is None and row.uid in read.needing):
                 is_incomplete = True
                 continue
-            await self._answer_one(row, rendering, raw)
-        self._told(rows)
+            await self._answer_one(row, rendering, raw or NOTHING)
+        self._told(read.rows)
+        await asyncio.sleep(0)
         return is_incomplete
 
-    async def _answer_one(self, row: Row, rendering: Rendering, raw: bytes) -> None:
+    async def _answer_one(self, row: Row, rendering: Rendering | None, raw: bytes) -> None:
         number = self._selection.grip.number(row.uid)
         if number is None:
             return

@@ -44,12 +44,14 @@ class Pieces:
 
     @property
     def needs_rendering(self) -> bool:
-        return bool(self.rendered or self.sections)
+        """Not for letters as a whole: who fetches and goes has nothing rendered."""
+        return bool(self.rendered) or not all(_is_whole(one) for one in self.sections)
 
-    def needs_raw(self, rendering: Rendering) -> bool:
+    def needs_raw(self, rendering: Rendering | None) -> bool:
         """Whether the letter's bytes are needed; headers are in the rendering."""
         return any(
-            one.what != "BODY" or not sections.is_in_header(rendering, one.path, one.text) for one in self.sections
+            one.what != "BODY" or rendering is None or not sections.is_in_header(rendering, one.path, one.text)
+            for one in self.sections
         )
 
     @property
@@ -62,7 +64,7 @@ class Pieces:
         told = [piece(row) for piece in self.of_row]
         if rendering is not None:
             told += [piece(rendering) for piece in self.rendered]
-            told += [_section(name, one, rendering, raw) for name, one in zip(self.names, self.sections, strict=True)]
+        told += [_section(name, one, rendering, raw) for name, one in zip(self.names, self.sections, strict=True)]
         return b"* %d FETCH (%b)\r\n" % (number, b" ".join(told))
 
 
@@ -90,7 +92,14 @@ def sets_seen(wanted: Pieces) -> bool:
     return any(not one.is_peek and one.what != "BINARY.SIZE" for one in wanted.sections)
 
 
-def _section(name: bytes, asked: Section, rendering: Rendering, raw: bytes) -> bytes:
+def _is_whole(asked: Section) -> bool:
+    """BODY[]: all of the letter as it is."""
+    return asked.what == "BODY" and not asked.path and not asked.text
+
+
+def _section(name: bytes, asked: Section, rendering: Rendering | None, raw: bytes) -> bytes:
+    if rendering is None or _is_whole(asked):
+        return name + b" " + wire.literal(sections.as_literal(_cut(raw, asked.partial)))
     if asked.what != "BODY":
         return _binary(name, asked, rendering, raw)
     if sections.is_in_header(rendering, asked.path, asked.text):

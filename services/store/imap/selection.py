@@ -56,8 +56,7 @@ class Selection:
         return b"* FLAGS %b\r\n" % wire.flag_list(names)
 
     def _keywords(self) -> set[str]:
-        different = {row.flags for row in self.view.rows.values()}
-        return set().union(*different) - set(SYSTEM) - set(FORWARD_KEYWORDS)
+        return set(self.view.keywords.difference(SYSTEM, FORWARD_KEYWORDS))
 
     def news(self, *, with_expunged: bool, with_uid: bool, with_modseq: bool, as_vanished: bool) -> list[bytes]:
         """The untagged answers that tell what has changed since the last time. What has gone is told where numbers may
