@@ -4,11 +4,9 @@ Letters that came by mail have CRLF at every line's end and go out as they are. 
 have bare LFs: they go out as CRLF, for to who reads them as line ends a dot behind one would end the letter.
 """
 
-import re
 from collections.abc import Iterator
 
 PIECE_OCTETS = 64 * 1024
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 def dotted(raw: bytes, end: int | None = None) -> Iterator[bytes]:
@@ -21,14 +19,16 @@ def dotted(raw: bytes, end: int | None = None) -> Iterator[bytes]:
             stop += 1
         piece = raw[at:stop].replace(b"\n.", b"\n..")
         if piece.count(b"\n") != piece.count(b"\r\n"):
-            piece = _BARE_LF.sub(b"\r\n", piece)
+            # No piece ends between CR and LF.
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         yield b"." + piece if begins_line and piece.startswith(b".") else piece
         at, begins_line = stop, piece.endswith(b"\n")
     yield b".\r\n" if begins_line else b"\r\n.\r\n"
 
 
 def end_of_top(raw: bytes, lines: int) -> int:
-    """Where the header, the empty line behind it and so many more `lines` end."""
+    """Where the header, the empty line behind it and so many more `lines` end. Steps of PIECE_OCTETS, so that in a
+    thread it holds nobody up."""
     at = _end_of_header(raw)
     while lines and at < len(raw):
         stop = at + PIECE_OCTETS
@@ -45,8 +45,12 @@ def _end_of_header(raw: bytes) -> int:
     for empty in (b"\r\n", b"\n"):
         if raw.startswith(empty):
             return len(empty)
-    found = [(at, at + len(mark)) for mark in (b"\n\r\n", b"\n\n") if (at := raw.find(mark)) >= 0]
-    return min(found)[1] if found else len(raw)
+    for at in range(0, len(raw), PIECE_OCTETS):
+        stop = at + PIECE_OCTETS + 2
+        ends = [(place, place + len(mark)) for mark in (b"\n\r\n", b"\n\n") if (place := raw.find(mark, at, stop)) >= 0]
+        if ends:
+            return min(ends)[1]
+    return len(raw)
 
 
 def _end_of_lines(raw: bytes, at: int, lines: int) -> int:

@@ -76,6 +76,9 @@ class Maildrop:
         raw = self._ahead.get(row.receipt_id)
         if raw is None:
             raise Refused("that letter has gone since you logged in: it was forwarded, or purged", SYS_TEMP)
+        if len(raw) > AHEAD_OCTETS:
+            # A session that falls silent must not hold 50 MiB.
+            self._ahead = {}
         return raw
 
     def _following(self, number: int, octets: int) -> Iterator[Row]:

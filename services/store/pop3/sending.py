@@ -9,7 +9,7 @@ from shared import logs
 log = logs.get("pop3")
 
 # A client that takes an answer as fast as it comes never makes us wait: then others get their turn by this.
-_TURN_OCTETS = 256 * 1024
+_TURN_OCTETS = 64 * 1024
 
 
 async def send(connection: Connection, pieces: Iterable[bytes]) -> None:

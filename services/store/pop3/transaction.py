@@ -1,5 +1,6 @@
 """The TRANSACTION state: the letters are there to be listed, fetched and marked (RFC 1939 section 5)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # RFC 2449 section 4; the CRLF is not counted here.
 LINE_OCTETS = 255
+# To count lines in more would keep others waiting.
+LARGE_OCTETS = 1024 * 1024
 
 
 class Transaction:
@@ -78,8 +81,12 @@ class Transaction:
 
     async def _fetch_top(self, command: Top) -> "State":
         raw = await self._maildrop.raw(command.number)
+        if len(raw) <= LARGE_OCTETS:
+            end = end_of_top(raw, command.lines)
+        else:
+            end = await asyncio.to_thread(end_of_top, raw, command.lines)
         await self._connection.write(ok("the top follows"))
-        await send(self._connection, dotted(raw, end_of_top(raw, command.lines)))
+        await send(self._connection, dotted(raw, end))
         return self
 
     async def _mark_deleted(self, command: Dele) -> "State":
