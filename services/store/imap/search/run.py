@@ -22,37 +22,38 @@ async def find(key: Key, grip: Grip, renderings: Renderings, now: datetime, save
     """The letters that a session knows and `key` is true of. `saved` are the UIDs of `$` (RFC 5182).
 
     Letters that are gone, but of which the session has not been told so, are found by what is known without reading
-    them. Others have their turn meanwhile; the folder may change, the search stays with what it was.
+    them. Others have their turn meanwhile, and what they change may be seen or not.
 
     Raises:
         TooBroad: it would cost too much.
         MailboxUnavailable.
     """
     plan = planned(key)
-    sheet = Sheet.of(grip, now, saved)
-    found = await _Searching(plan, sheet, renderings).places()
-    return Found(
-        array("I", [sheet.uids[place] for place in found]),
-        array("I", [sheet.numbers[place] for place in found]),
-        array("Q", [sheet.rows[place].modseq for place in found]) if plan.has_modseq else None,
-    )
+    searching = _Searching(plan, renderings)
+    found = Found(array("I"), array("I"), array("Q") if plan.has_modseq else None)
+    for sheet in Sheet.pages(grip, now, saved):
+        for place in await searching.places(sheet):
+            found.uids.append(sheet.uids[place])
+            found.numbers.append(sheet.numbers[place])
+            if found.modseqs is not None:
+                found.modseqs.append(sheet.rows[place].modseq)
+    return found
 
 
 class _Searching:
-    def __init__(self, plan: Plan, sheet: Sheet, renderings: Renderings) -> None:
+    def __init__(self, plan: Plan, renderings: Renderings) -> None:
         self._plan = plan
-        self._sheet = sheet
         self._renderings = renderings
         self._turns = Turns()
 
-    async def places(self) -> list[int]:
-        """Where on the sheet the letters are that are found, rising."""
-        sure, maybe = await self._weighed(self._sheet, Level.ROW, self._sheet.everything)
+    async def places(self, sheet: Sheet) -> list[int]:
+        """Where on a sheet the letters are that are found, rising."""
+        sure, maybe = await self._weighed(sheet, Level.ROW, sheet.everything)
         found = places_of(sure)
         still_open = places_of(maybe & ~sure)
         for start in range(0, len(still_open), _BATCH):
             places = still_open[start : start + _BATCH]
-            part = self._sheet.part(places)
+            part = sheet.part(places)
             found += [places[inner] for inner in places_of(await self._looked_into(part))]
         return sorted(found)
 

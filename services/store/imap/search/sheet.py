@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
@@ -24,6 +24,8 @@ from services.store.imap.search.bits import everything, set_of
 from services.store.imap.search.column import Column
 from services.store.imap.search.plan import HeaderTest, InField, RowTest
 
+# Letters of a sheet: to look at them all takes a few milliseconds.
+_PAGE = 20_000
 # Sets that are kept for a term that stands there again; a set is a bit for each letter.
 _MOST_KEPT = 256
 
@@ -52,14 +54,16 @@ class Sheet:
         self._kept: dict[RowTest | HeaderTest, int] = {}
 
     @classmethod
-    def of(cls, grip: Grip, now: datetime, saved: Iterable[int]) -> "Sheet":
-        """All letters that a session knows; also those that are gone, until it has been told."""
-        known = [grip.row(uid) for uid in grip.uids]
-        rows = [row for row in known if row is not None]
-        uids = array("I", [row.uid for row in rows])
-        numbers = array("I", [number for number, row in enumerate(known, 1) if row is not None])
-        last = len(known), grip.uids[-1] if known else 0
-        return cls(uids, numbers, rows, last, now, frozenset(saved))
+    def pages(cls, grip: Grip, now: datetime, saved: Iterable[int]) -> Iterator["Sheet"]:
+        """All letters that a session knows, as many at once as take no long time; also those that are gone, until it
+        has been told."""
+        known, kept = grip.uids, frozenset(saved)
+        last = len(known), known[-1] if known else 0
+        for start in range(0, len(known), _PAGE):
+            found = [grip.row(uid) for uid in known[start : start + _PAGE]]
+            rows = [row for row in found if row is not None]
+            numbers = array("I", [number for number, row in enumerate(found, start + 1) if row is not None])
+            yield cls(array("I", [row.uid for row in rows]), numbers, rows, last, now, kept)
 
     def part(self, places: Sequence[int]) -> "Sheet":
         """Some of the letters, by their places here, rising."""
