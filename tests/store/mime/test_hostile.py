@@ -138,7 +138,8 @@ def test_any_bytes_have_a_rendering(raw: bytes) -> None:
 
 PIECES = st.sampled_from(
     b"--x|--x--|--xy|\r\n|\r\n\r\n|\n|Content-Type: |multipart/mixed; boundary=x|multipart/digest; boundary=xy"
-    b'|message/rfc822|text/plain; charset=|; a*0=b; a*1*=c|From: |Subject: |a@b.c|=?utf-8?q?x?=|(|)|<|>|:|;|,|"|\\| |\x00|\xff'
+    b"|message/rfc822|text/plain; charset=|; a*0=b; a*1*=c|From: |Subject: |a@b.c|=?utf-8?q?x?=|(|)|<|>|:"
+    b'|;|,|"|\\| |\x00|\xff'
     b"|MIME-Version: 1.0|Content-Transfer-Encoding: base64|Content-Disposition: inline|Date: 1 Jan 2024".split(b"|")
 )
 
