@@ -20,6 +20,7 @@ from shared.mailbox.claims import Claims
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import MailboxUnavailable, connect
 from shared.mailbox.destinations import Destinations
+from shared.mailbox.folders import Folders
 from shared.mailbox.letters import Letters
 from shared.mailbox.marks import Marks
 from shared.mailbox.positions import Positions
@@ -36,7 +37,7 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
     letters, positions, removal = Letters(database), Positions(database), Removal(database)
     announcer = Announcer(letters, Marks(database), producer, clock, sweeps=True)
     intake = Intake(Users(database), letters, Bodies(database), positions, producer, clock)
-    restored = Restored(settings, positions, removal, Claims(database), clock)
+    restored = Restored(settings, positions, removal, Claims(database), Folders(database), clock)
     consumer: Consumer[Receipt] = Consumer(
         settings,
         producer,

@@ -14,6 +14,7 @@ from shared.bus.tail import Tail
 from shared.events import Deleted, EventError, Forwarded
 from shared.mailbox.claims import Claims
 from shared.mailbox.clock import Clock
+from shared.mailbox.folders import Folders
 from shared.mailbox.positions import Positions
 from shared.mailbox.removal import Removal
 from shared.settings import Store
@@ -27,8 +28,17 @@ MARGIN = timedelta(minutes=10)
 class Restored:
     """Checks, as partitions are assigned, whether the database is older than the topics."""
 
-    def __init__(self, settings: Store, positions: Positions, removal: Removal, claims: Claims, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Store,
+        positions: Positions,
+        removal: Removal,
+        claims: Claims,
+        folders: Folders,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
+        self._folders = folders
         self._positions = positions
         self._removal = removal
         self._claims = claims
@@ -44,6 +54,8 @@ class Restored:
         log.warning("database_was_put_back", partitions=sorted(behind), positions=behind)
         times = [noted[p][1] for p in behind if p in noted]
         since = min(times) - MARGIN if len(times) == len(behind) else None
+        # Numbers may have been given since that the database does not know of any more.
+        await self._folders.renew(self._clock.now())
         await self._lay_down(int(since.timestamp() * 1000) if since else 0)
         consumer.go_back("received", behind)
 

@@ -169,6 +169,14 @@ class Folders:
         await self._letters.update_many({"left.folder": {"$in": ids}}, {"$pull": {"left": {"folder": {"$in": ids}}}})
 
     @reaching
+    async def renew(self, now: datetime) -> None:
+        """All folders are others from now on: numbers that clients have seen may be given again (RFC 9051 section
+        2.3.1.1). For a database that was put back."""
+        above = {"$max": [int(now.timestamp()), {"$add": ["$uidvalidity", 1]}]}
+        await self._folders.update_many({}, [{"$set": {"uidvalidity": above}}])
+        await self._mailboxes.update_many({}, [{"$set": {"uidvalidity": above}}])
+
+    @reaching
     async def subscribe(self, address: str, name: str, is_subscribed: bool) -> bool:
         """False: there is no such folder."""
         change = {"$set": {"is_subscribed": is_subscribed}}

@@ -5,6 +5,7 @@ from pymongo import ASCENDING, IndexModel
 from shared.mailbox.connect import Database, reaching
 
 CHANGES_KEPT_SECONDS = 3600
+TOMBSTONES_KEPT_SECONDS = 60 * 24 * 3600
 
 
 def _partial(keys: list[str], exists: str) -> IndexModel:
@@ -47,8 +48,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
     ],
     "tombstones": [
-        # What has gone from a folder since a reader last looked.
+        # What has gone from a folder since a reader last looked. A program that comes later is told all that is not
+        # there.
         _partial(["folder", "modseq"], "folder"),
+        IndexModel([("at", ASCENDING)], expireAfterSeconds=TOMBSTONES_KEPT_SECONDS),
     ],
     "changes": [
         # What the jobs of a folder changed. A view that has not looked for so long reads the folder anew.

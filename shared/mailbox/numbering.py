@@ -152,7 +152,7 @@ class Numbering:
     @reaching
     async def _bury(self, folder: Folder, job: Job) -> None:
         stones = [
-            {"_id": f"{folder.id}.{uid}", "folder": folder.id, "uid": uid, "modseq": job["modseq"]}
+            {"_id": f"{folder.id}.{uid}", "folder": folder.id, "uid": uid, "modseq": job["modseq"], "at": job["at"]}
             for uid in job["left"]
         ]
         try:
@@ -182,11 +182,19 @@ class Numbering:
     # What readers see
 
     @reaching
-    async def rows(self, folder: Folder, since: int | None = None) -> list[Letter]:
-        """The letters that may be seen, by UID: all, or at least those that changed after modseq `since`."""
-        query: dict[str, Any] = {"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}
-        if since is not None and (changed := await self._changed_after(folder, since)) is not None:
-            query = {"$and": [query, _in_ranges(changed)]}
+    async def changed(self, folder: Folder, since: int) -> list[Letter] | None:
+        """The letters that may be seen and changed after modseq `since`, by UID, and maybe others. None: the log does
+        not reach back so far."""
+        ranges = await self._changed_after(folder, since)
+        return None if ranges is None else await self._rows(folder, _in_ranges(ranges))
+
+    @reaching
+    async def rows(self, folder: Folder) -> list[Letter]:
+        """All letters that may be seen, by UID."""
+        return await self._rows(folder, {})
+
+    async def _rows(self, folder: Folder, which: dict[str, Any]) -> list[Letter]:
+        query = {"$and": [{"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}, which]}
         cursor = self._letters.find(query, _ROW_FIELDS)
         cursor.batch_size(5000)
         cursor.sort("uid", 1)
@@ -211,6 +219,12 @@ class Numbering:
         """Numbers that have gone after modseq `since`, as far as that may be seen."""
         query = {"folder": folder.id, "modseq": {"$gt": since, "$lte": folder.modseq}}
         return [stone["uid"] async for stone in self._tombstones.find(query, {"uid": 1})]
+
+    @reaching
+    async def remembers(self, folder: Folder, since: int) -> bool:
+        """Whether every tombstone of after modseq `since` is still there: one from before it is."""
+        query = {"folder": folder.id, "modseq": {"$lte": since}}
+        return await self._tombstones.find_one(query, {"_id": 1}) is not None
 
     @reaching
     async def places(self, folder: Folder, ids: Sequence[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from shared.events import Deleted, Forwarded
 from shared.letter import letter_id
 from shared.mailbox.connect import MailboxUnavailable
 from shared.mailbox.destinations import Destinations
+from shared.mailbox.folders import Folders
 from shared.mailbox.positions import Positions
 from shared.moments import rfc3339, utc_now
 from tests.kit.patience import until
@@ -66,7 +67,9 @@ async def _connected(producer: Producer) -> bool:
 async def _consume(desk: Desk, expected: int) -> None:
     """As the store does, until so many letters or gravestones are in the database and the position is noted."""
     positions, stop = Positions(desk.room.database), asyncio.Event()
-    restored = Restored(desk.settings, positions, desk.room.removal, desk.room.claims, desk.clock)
+    restored = Restored(
+        desk.settings, positions, desk.room.removal, desk.room.claims, Folders(desk.room.database), desk.clock
+    )
     producer = Producer(desk.settings, "test")
     await producer.start()
     consumer: Consumer[Receipt] = Consumer(

@@ -103,6 +103,15 @@ class View:
     def __len__(self) -> int:
         return len(self.uids)
 
+    def holes(self) -> list[tuple[int, int]]:
+        """The UIDs that are not there, as ranges."""
+        found, expected = [], 1
+        for uid in self.uids:
+            if uid > expected:
+                found.append((expected, uid - 1))
+            expected = uid + 1
+        return found + ([(expected, self.folder.uidnext - 1)] if expected < self.folder.uidnext else [])
+
     @property
     def keywords(self) -> frozenset[str]:
         """Every flag that some letter carries; looked for once for each modseq."""

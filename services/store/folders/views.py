@@ -89,9 +89,12 @@ class Views:
         """The numbers that these letters have in the folder."""
         return await self._numbering.places(view.folder, ids)
 
-    async def gone(self, view: View, since: int) -> list[int]:
-        """The UIDs that have gone after modseq `since`."""
-        return await self._numbering.gone(view.folder, since)
+    async def gone(self, view: View, since: int) -> list[tuple[int, int]]:
+        """The UIDs that have gone after modseq `since`, as rising ranges; after a long time, all that are not there,
+        which includes them (RFC 7162 section 3.2.5.1)."""
+        if await self._numbering.remembers(view.folder, since):
+            return [(uid, uid) for uid in sorted(await self._numbering.gone(view.folder, since))]
+        return view.holes()
 
     async def reread(self, view: View, uids: Sequence[int]) -> None:
         """What these letters are like that no modseq tells of."""
@@ -102,12 +105,20 @@ class Views:
         if not view.is_filled:
             view.fill(folder, await self._numbering.rows(folder))
             return
+        if folder.uidvalidity != view.folder.uidvalidity or folder.modseq < view.folder.modseq:
+            # The database was put back to an older state: these are other numbers.
+            raise FolderMissing(folder.name)
         if folder.modseq == view.folder.modseq:
             view.folder = folder
             return
         since = view.folder.modseq
         # Letters first: what goes between the two looks is known as gone, and not the other way round.
-        letters = await self._numbering.rows(folder, since)
+        letters = await self._numbering.changed(folder, since)
+        if letters is None:
+            letters = await self._numbering.rows(folder)
+            there = {letter["uid"] for letter in letters}
+            view.take_in(folder, letters, [uid for uid in view.uids if uid not in there])
+            return
         view.take_in(folder, letters, await self._numbering.gone(folder, since))
 
     def _drop(self, view: View) -> None:

@@ -120,6 +120,7 @@ async def _response(session: Session, challenge: bytes) -> bytes:
 async def _let_in(session: Session, name: str, password: str) -> Answer:
     found = await session.imap.logins.log_in(name, password, session.connection)
     if isinstance(found, Refusal):
+        session.count_wrong_login()
         raise No(found.text, found.code)
     let_in(session, found)
     return Answer("Logged in", f"CAPABILITY {session.capabilities()}")

@@ -81,7 +81,12 @@ def internal_date(at: datetime) -> bytes:
 
 def numbers(rising: Iterable[int]) -> bytes:
     """Rising numbers as a sequence set, `1:3,5`; b"" for none, which is no set, so say nothing then."""
-    return b",".join([b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in _runs(rising)])
+    return ranges(_runs(rising))
+
+
+def ranges(runs: Iterable[tuple[int, int]]) -> bytes:
+    """Ranges as a sequence set."""
+    return b",".join([b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in runs])
 
 
 def _runs(rising: Iterable[int]) -> Iterable[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.store.folders.view import FORWARD_KEYWORDS
+from services.store.folders.view import DELETED, FORWARD_KEYWORDS
 from services.store.imap import commands as said
 from services.store.imap import format as wire
 from services.store.imap.answers import Answer, No
@@ -77,9 +77,19 @@ async def expunge(session: Session, command: said.Expunge) -> Answer:
     uids: Sequence[int] = selection.grip.uids
     if command.uids is not None:
         uids = uids_of(selection.grip, command.uids, selection.saved, is_uid=True)
-    await session.cabinet.expunge(selection.view, list(uids))
+    await expunge_deleted(session, selection, uids)
     code = f"HIGHESTMODSEQ {selection.view.folder.modseq}" if session.has_qresync else None
     return Answer("Expunge completed", code)
+
+
+async def expunge_deleted(session: Session, selection: Selection, uids: Sequence[int]) -> None:
+    """Those that carry \\Deleted as far as this session can know; the database looks again."""
+    rows = selection.view.rows
+    marked = [uid for uid in uids if uid in rows and DELETED in rows[uid].flags]
+    if marked:
+        await session.cabinet.expunge(selection.view, marked)
+    else:
+        await selection.refresh()
 
 
 async def copy(session: Session, command: said.Copy) -> Answer:

@@ -36,6 +36,23 @@ def _between(grip: Grip, first: int, last: int, *, is_uid: bool) -> Sequence[int
     return grip.uids[low - 1 : high]
 
 
+def common(ranges: Sequence[tuple[int, int]], known: Numbers | None) -> list[tuple[int, int]]:
+    """What of rising `ranges` `known` names; all, where it names none."""
+    if known is None:
+        return list(ranges)
+    wanted = sorted((min(pair), max(pair)) for pair in known.ranges)
+    found: list[tuple[int, int]] = []
+    place = 0
+    for first, last in ranges:
+        while place < len(wanted) and wanted[place][1] < first:
+            place += 1
+        at = place
+        while at < len(wanted) and wanted[at][0] <= last:
+            found.append((max(first, wanted[at][0]), min(last, wanted[at][1])))
+            at += 1
+    return found
+
+
 def ranges_within(known: Numbers | None, uids: Sequence[int]) -> Sequence[int]:
     """Those of rising `uids` that `known` names; all, where it names none (RFC 7162 section 3.2.5)."""
     if known is None:

@@ -8,7 +8,8 @@ from services.store.folders.view import SEEN, Grip
 from services.store.imap import commands as said
 from services.store.imap import format as wire
 from services.store.imap.answers import Answer, Bad
-from services.store.imap.numbers import ranges_within
+from services.store.imap.handling import expunge_deleted
+from services.store.imap.numbers import common, ranges_within
 from services.store.imap.selection import SYSTEM, Selection
 from services.store.imap.session import Session
 
@@ -78,9 +79,9 @@ async def _resync(session: Session, selection: Selection, asked: said.Resync) ->
 async def changes_since(session: Session, selection: Selection, modseq: int, known: said.Numbers | None) -> list[bytes]:
     """`* VANISHED (EARLIER) ...` and the flags of all that changed after `modseq`, of the UIDs in `known`."""
     told: list[bytes] = []
-    gone = ranges_within(known, sorted(await session.cabinet.views.gone(selection.view, modseq)))
+    gone = common(await session.cabinet.views.gone(selection.view, modseq), known)
     if gone:
-        told.append(b"* VANISHED (EARLIER) %b\r\n" % wire.numbers(gone))
+        told.append(b"* VANISHED (EARLIER) %b\r\n" % wire.ranges(gone))
     for uid in ranges_within(known, selection.grip.uids):
         row = selection.grip.row(uid)
         number = selection.grip.number(uid)
@@ -93,7 +94,7 @@ async def close(session: Session, _: said.Close) -> Answer:
     selection = session.selection
     code = None
     if not selection.is_read_only:
-        await session.cabinet.expunge(selection.view, list(selection.grip.uids))
+        await expunge_deleted(session, selection, selection.grip.uids)
         code = f"HIGHESTMODSEQ {selection.view.folder.modseq}" if session.has_qresync else None
     session.deselect()
     return Answer("Close completed", code)

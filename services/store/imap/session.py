@@ -27,6 +27,7 @@ log = logs.get("imap")
 
 # In a row; a program that speaks something else is not listened to for ever.
 MOST_BAD = 50
+MOST_WRONG_LOGINS = 10
 SLOW_SECONDS = 5.0
 
 
@@ -62,6 +63,7 @@ class Session:
         # Of the command that is being carried out.
         self.tag = ""
         self._bad = 0
+        self._wrong_logins = 0
 
     # State
 
@@ -172,6 +174,12 @@ class Session:
         status = "BAD" if isinstance(unfit, BadCommand) else "NO"
         await self.tell(Answer(unfit.text, unfit.code, status).line(unfit.tag or "*"))
         self._count_bad(is_bad=status == "BAD")
+
+    def count_wrong_login(self) -> None:
+        """Who guesses has to connect anew now and then. Raises Bye."""
+        self._wrong_logins += 1
+        if self._wrong_logins >= MOST_WRONG_LOGINS:
+            raise Bye("Too many wrong passwords")
 
     def _count_bad(self, *, is_bad: bool) -> None:
         self._bad = self._bad + 1 if is_bad else 0

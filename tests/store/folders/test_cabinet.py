@@ -6,7 +6,7 @@ import pytest
 
 from services.store.folders.cabinet import NotPossible
 from services.store.folders.view import CANCELLED, PENDING, Grip
-from shared.mailbox.folders import FolderExists, FolderMissing
+from shared.mailbox.folders import FolderExists, FolderMissing, Folders
 from shared.mailbox.removal import Removal
 from tests.kit.letters import EXPIRES, LATER, NOW
 from tests.kit.office import ANN, Office
@@ -211,3 +211,34 @@ async def test_a_job_that_nobody_finishes_is_finished_by_the_next(office: Office
     async with office.cabinet.opened(inbox) as view:
         assert list(view.uids) == [1, 2]
         assert view.folder.modseq == 2
+
+
+async def test_a_view_that_has_not_looked_for_long_reads_the_folder_anew(office: Office) -> None:
+    await office.arrive(3)
+    inbox = await office.cabinet.folder(ANN, "INBOX")
+    async with office.cabinet.opened(inbox) as view, office.other.opened(inbox) as there:
+        grip = Grip(view)
+        await office.other.set_flags(there, [2], "add", ["\\Seen"])
+        await office.other.expunge(there, [1], only_deleted=False)
+        await office.room.database["changes"].delete_many({})
+        await office.room.database["tombstones"].delete_many({})
+        await office.cabinet.views.refresh(view)
+        assert list(view.uids) == [2, 3]
+        assert grip.tell_vanished() == [(1, 1)]
+        assert [row.uid for _, row in grip.tell_changed()] == [2]
+        assert await office.cabinet.views.gone(view, 1) == [(1, 1)], "all that is not there"
+        grip.close()
+
+
+async def test_a_database_that_was_put_back_has_other_numbers(office: Office) -> None:
+    await office.arrive(1)
+    inbox = await office.cabinet.folder(ANN, "INBOX")
+    async with office.cabinet.opened(inbox) as view:
+        await Folders(office.room.database).renew(LATER)
+        with pytest.raises(FolderMissing):
+            await office.cabinet.views.refresh(view)
+        assert view.is_gone
+    again = await office.cabinet.folder(ANN, "INBOX")
+    assert again.uidvalidity > inbox.uidvalidity
+    async with office.cabinet.opened(again) as view:
+        assert len(view) == 1
