@@ -10,7 +10,13 @@ import secrets
 from rich.table import Table
 
 from services.store.imap.parse import Unfit, parse
+from services.store.mime.rendering import render
+from services.store.mime.sections import section
+from services.store.mime.text import contains
+from services.store.pop3.parse import parse as read_pop3
+from services.store.pop3.replies import Refused
 from tests.campaigns.stage import play
+from tests.kit import corpus
 from tests.kit.fuzz import Findings, Target, fuzz
 from tests.kit.imapcommands import VALID, cut
 
@@ -26,8 +32,47 @@ def read_command(wire: bytes) -> None:
             parse(cut(wire), is_utf8=is_utf8)
 
 
+def read_pop3_command(line: bytes) -> None:
+    with contextlib.suppress(Refused):
+        read_pop3(line)
+
+
+POP3_COMMANDS = (
+    b"USER ann@example.test",
+    b"PASS secret",
+    b"LIST 1",
+    b"TOP 1 10",
+    b"AUTH PLAIN AGE=",
+    b"UIDL",
+    b"LANG de",
+)
+
+
+def render_letter(raw: bytes) -> None:
+    """The whole of it, and each of its parts as clients ask for them."""
+    rendering = render(raw)
+    for path in list(rendering.parts)[:MOST_PARTS]:
+        for text in ("", "MIME", "HEADER", "TEXT"):
+            section(rendering, raw, [int(number) for number in path.split(".")], text)
+    section(rendering, raw, [], "HEADER.FIELDS", ["Subject", "From"])
+    contains(raw, "a", in_headers=True)
+
+
+# Of the corpus, so that a campaign has letters of all kinds and begins at once.
+EACH_LETTER = 100
+MOST_PARTS = 20
+
+
+def real_letters() -> list[bytes]:
+    return [letter.raw for letter in corpus.letters("ann@example.test", every=EACH_LETTER)]
+
+
 # What is tried. Whatever else reads the bytes of strangers belongs here.
-TARGETS = (Target("IMAP commands", read_command, VALID),)
+TARGETS = (
+    Target("IMAP commands", read_command, VALID),
+    Target("POP3 commands", read_pop3_command, POP3_COMMANDS),
+    Target("letters", render_letter, real_letters()),
+)
 
 
 def nothing_escapes(seconds: float, seed: int, turns: int = 1) -> Table:
