@@ -10,9 +10,9 @@ from services.ingest.budget import Budget
 from services.ingest.handler import Handler, letters_to
 from services.ingest.listener import Listener
 from services.ingest.recipients import Recipients
-from shared.certificate import certificate
 from shared import logs, ops
 from shared.bus.producer import Producer
+from shared.certificate import certificate
 from shared.mailbox.connect import connect
 from shared.mailbox.users import Users
 from shared.run import run

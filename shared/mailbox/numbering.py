@@ -10,7 +10,7 @@ Each write of a job can be repeated, also late, after the job was finished by an
 began from, and letters that a later job has touched carry a higher modseq.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,9 @@ from shared.mailbox.places import ARRIVED
 MOST_NUMBERED = 2000
 _NUMBERED_AT_ONCE = 250
 MOST_LEFT = 5000
+# Rows that are read together: some 10 ms of the event loop.
+_ROWS_AT_ONCE = 4000
+MOST_CHANGED = 20_000
 _ROW_FIELDS = dict.fromkeys(
     (
         *("uid", "modseq", "size", "flags", "received_at", "internal_date", "pop3_hidden"),
@@ -184,20 +187,30 @@ class Numbering:
     @reaching
     async def changed(self, folder: Folder, since: int) -> list[Letter] | None:
         """The letters that may be seen and changed after modseq `since`, by UID, and maybe others. None: the log does
-        not reach back so far."""
+        not reach back so far, or names so much that all may be read."""
         ranges = await self._changed_after(folder, since)
-        return None if ranges is None else await self._rows(folder, _in_ranges(ranges))
+        if ranges is None or sum(last - first + 1 for first, last in ranges) > MOST_CHANGED:
+            return None
+        query = {"$and": [{"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}, _in_ranges(ranges)]}
+        cursor = self._letters.find(query, _ROW_FIELDS)
+        cursor.sort("uid", 1)
+        return await cursor.to_list(None)
+
+    async def rows(self, folder: Folder) -> AsyncIterator[list[Letter]]:
+        """All letters that may be seen, by UID, some at a time: others have their turn in between. Raises
+        MailboxUnavailable."""
+        after = 0
+        while some := await self._rows_after(folder, after):
+            yield some
+            after = some[-1]["uid"]
 
     @reaching
-    async def rows(self, folder: Folder) -> list[Letter]:
-        """All letters that may be seen, by UID."""
-        return await self._rows(folder, {})
-
-    async def _rows(self, folder: Folder, which: dict[str, Any]) -> list[Letter]:
-        query = {"$and": [{"folder_id": folder.id, "uid": {"$lt": folder.uidnext}}, which]}
+    async def _rows_after(self, folder: Folder, uid: int) -> list[Letter]:
+        query = {"folder_id": folder.id, "uid": {"$gt": uid, "$lt": folder.uidnext}}
         cursor = self._letters.find(query, _ROW_FIELDS)
-        cursor.batch_size(5000)
         cursor.sort("uid", 1)
+        cursor.limit(_ROWS_AT_ONCE)
+        cursor.batch_size(_ROWS_AT_ONCE)
         return await cursor.to_list(None)
 
     async def _changed_after(self, folder: Folder, since: int) -> list[list[int]] | None:

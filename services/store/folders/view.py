@@ -130,19 +130,18 @@ class View:
     def count(self, flag: str) -> int:
         return sum(flag in row.flags for row in self.rows.values())
 
-    def fill(self, folder: Folder, letters: Iterable[Letter]) -> None:
+    def fill(self, folder: Folder, rows: dict[int, Row]) -> None:
         """All that may be seen of the folder, by UID."""
         self.folder = folder
-        self.rows = {letter["uid"]: row_of(letter) for letter in letters}
-        self.uids = array("I", self.rows)
+        self.rows = rows
+        self.uids = array("I", rows)
         self.is_filled = True
 
-    def take_in(self, folder: Folder, letters: Sequence[Letter], gone: Sequence[int]) -> None:
+    def take_in(self, folder: Folder, rows: Iterable[Row], gone: Sequence[int]) -> None:
         """What has changed between the view's modseq and the folder's, which is the view's from now on."""
         arrived: list[int] = []
         changed: list[int] = []
-        for letter in letters:
-            row = row_of(letter)
+        for row in rows:
             before = self.rows.get(row.uid)
             self.rows[row.uid] = row
             if before is None:

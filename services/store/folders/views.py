@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from services.store.folders.jobs import Jobs
-from services.store.folders.view import View
+from services.store.folders.view import Row, View, row_of
 from shared.mailbox.clock import Clock
 from shared.mailbox.connect import Database
 from shared.mailbox.folders import Folder, FolderMissing, Folders
@@ -103,7 +103,7 @@ class Views:
 
     async def _read(self, view: View, folder: Folder) -> None:
         if not view.is_filled:
-            view.fill(folder, await self._numbering.rows(folder))
+            view.fill(folder, await self._rows(folder))
             return
         if folder.uidvalidity != view.folder.uidvalidity or folder.modseq < view.folder.modseq:
             # The database was put back to an older state: these are other numbers.
@@ -115,11 +115,17 @@ class Views:
         # Letters first: what goes between the two looks is known as gone, and not the other way round.
         letters = await self._numbering.changed(folder, since)
         if letters is None:
-            letters = await self._numbering.rows(folder)
-            there = {letter["uid"] for letter in letters}
-            view.take_in(folder, letters, [uid for uid in view.uids if uid not in there])
+            rows = await self._rows(folder)
+            view.take_in(folder, rows.values(), [uid for uid in view.uids if uid not in rows])
             return
-        view.take_in(folder, letters, await self._numbering.gone(folder, since))
+        view.take_in(folder, map(row_of, letters), await self._numbering.gone(folder, since))
+
+    async def _rows(self, folder: Folder) -> dict[int, Row]:
+        rows: dict[int, Row] = {}
+        async for some in self._numbering.rows(folder):
+            for letter in some:
+                rows[letter["uid"]] = row_of(letter)
+        return rows
 
     def _drop(self, view: View) -> None:
         view.close()

@@ -1,6 +1,8 @@
 """One command off the line: its lines and literals, with what may come bounded before it is read."""
 
+import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from services.store.door.connection import Connection, LineTooLong
 from services.store.imap.answers import Answer, Bye
@@ -11,6 +13,7 @@ LINE_BEFORE_LOGIN, LITERAL_BEFORE_LOGIN = 8 * 1024, 4 * 1024
 # A search of 10,000 terms is a line; a name or a text that is searched for is a literal.
 LINE, LITERAL = 512 * 1024, 64 * 1024
 LITERALS = 512 * 1024
+LONG_LINE = 16 * 1024
 # Of literals that come unasked and are too large: past it the connection is cut instead of reading them all.
 SKIPPED = 128 * 1024 * 1024
 # What all sessions of a process may hold of letters that are being put in.
@@ -85,7 +88,11 @@ class Incoming:
             chunks.append(await self._line(tag, bounds.line))
         if refused is not None:
             raise refused
-        parsed = parse(chunks, is_utf8=is_utf8)
+        if sum(map(len, chunks[::2])) > LONG_LINE:
+            # A search of 10,000 terms takes longer than others should wait.
+            parsed = await asyncio.to_thread(partial(parse, chunks, is_utf8=is_utf8))
+        else:
+            parsed = parse(chunks, is_utf8=is_utf8)
         return parsed.tag, parsed.command
 
     def release(self) -> None:
