@@ -116,6 +116,7 @@ class Folders:
             await self._folders.insert_one(_document(folder, now))
         except DuplicateKeyError:
             raise FolderExists(name) from None
+        await self._mailboxes.update_one({"_id": address}, {"$pull": {"missed": name}})
         return folder
 
     async def _next_uidvalidity(self, address: str, now: datetime) -> int:
@@ -178,9 +179,24 @@ class Folders:
 
     @reaching
     async def subscribe(self, address: str, name: str, is_subscribed: bool) -> bool:
-        """False: there is no such folder."""
+        """False: there is no such folder, and, where it is to be unsubscribed, was none that is still subscribed."""
         change = {"$set": {"is_subscribed": is_subscribed}}
-        return bool((await self._folders.update_one({"address": address, "name": name}, change)).matched_count)
+        found = (await self._folders.update_one({"address": address, "name": name}, change)).matched_count
+        if is_subscribed or found:
+            return bool(found)
+        gone = await self._mailboxes.update_one({"_id": address, "missed": name}, {"$pull": {"missed": name}})
+        return bool(gone.matched_count)
+
+    @reaching
+    async def missed(self, address: str) -> list[str]:
+        """Names that are subscribed, of folders that are no more (RFC 9051 section 6.3.7)."""
+        document = await self._mailboxes.find_one({"_id": address}, {"missed": 1})
+        return sorted((document or {}).get("missed", []))
+
+    @reaching
+    async def miss(self, folder: Folder) -> None:
+        """The folder is about to go; its subscription stays."""
+        await self._mailboxes.update_one({"_id": folder.address}, {"$addToSet": {"missed": folder.name}}, upsert=True)
 
     # Jobs
 

@@ -118,6 +118,8 @@ class Cabinet:
         async with self.views.opened(folder) as view:
             while view.uids:
                 await self.expunge(view, list(view.uids), only_deleted=False)
+            if view.folder.is_subscribed:
+                await self._folders.miss(view.folder)
             await self._folders.remove(view.folder)
             view.close()
 
@@ -152,8 +154,14 @@ class Cabinet:
 
     async def subscribe(self, address: str, name: str, is_subscribed: bool) -> None:
         """Raises FolderMissing."""
-        await self.folder(address, name)
-        await self._folders.subscribe(address, name, is_subscribed)
+        if name in USES:
+            await self.folder(address, name)
+        if not await self._folders.subscribe(address, name, is_subscribed):
+            raise FolderMissing(name)
+
+    async def missed(self, address: str) -> list[str]:
+        """Names that are subscribed, of folders that are no more."""
+        return await self._folders.missed(address)
 
     def opened(self, folder: Folder, between: Callable[[], Any] | None = None) -> AbstractAsyncContextManager[View]:
         """The folder's view, up to date, for the length of a block. Raises FolderMissing, MailboxUnavailable."""

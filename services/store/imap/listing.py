@@ -12,30 +12,39 @@ from shared.mailbox.folders import Folder, FolderMissing
 from shared.mailbox.letters import INBOX
 
 SEPARATOR = "/"
+# What those call it who know no extended LIST.
+_PLAINLY = {"\\NonExistent": "\\Noselect"}
 
 
 class Tree:
     """A user's folders by name, and the names above them that are no folders themselves."""
 
-    def __init__(self, folders: Iterable[Folder]) -> None:
+    def __init__(self, folders: Iterable[Folder], missed: Iterable[str] = ()) -> None:
+        """`missed` are subscribed names without a folder."""
         self.folders = {folder.name: folder for folder in folders}
+        self._missed = set(missed)
         self._parents = {above for name in self.folders for above in _above(name)}
 
     def names(self) -> list[str]:
         """INBOX first, the others by name."""
-        return sorted({*self.folders, *self._parents}, key=lambda name: (name != INBOX, name))
+        return sorted({*self.folders, *self._parents, *self._missed}, key=lambda name: (name != INBOX, name))
+
+    def is_there(self, name: str) -> bool:
+        """Whether it is a folder, or stands above one."""
+        return name in self.folders or name in self._parents
 
     def attributes(self, name: str) -> Iterator[str]:
         """Those of RFC 9051 section 7.3.1."""
         folder = self.folders.get(name)
         if folder is None:
-            yield from ("\\NonExistent", "\\Noselect")
+            # In the plain form of LIST it is \\Noselect, which this implies.
+            yield "\\NonExistent"
         yield "\\HasChildren" if name in self._parents else "\\HasNoChildren"
         if folder is not None and folder.use:
             yield folder.use
 
     def is_subscribed(self, name: str) -> bool:
-        return name in self.folders and self.folders[name].is_subscribed
+        return name in self._missed or (name in self.folders and self.folders[name].is_subscribed)
 
     def below(self, name: str) -> Iterator[str]:
         return (other for other in self.folders if other.startswith(name + SEPARATOR))
@@ -66,7 +75,7 @@ async def list_folders(session: Session, command: said.List) -> Answer:
     if not command.is_extended and command.patterns == ("",):
         await session.tell(b'* LIST (\\Noselect) "/" ""\r\n')
         return Answer("List completed")
-    tree = Tree(await session.cabinet.folders(address))
+    tree = Tree(await session.cabinet.folders(address), await session.cabinet.missed(address))
     patterns = [matches(_is_inbox(command.reference + pattern)) for pattern in command.patterns]
     for name in tree.names():
         if any(pattern.fullmatch(name) for pattern in patterns):
@@ -80,8 +89,8 @@ async def _tell_listed(session: Session, command: said.List, tree: Tree, name: s
     if not is_chosen and not children:
         return
     attributes = list(tree.attributes(name))
-    if not command.is_extended and "\\NonExistent" in attributes:
-        attributes.remove("\\NonExistent")
+    if not command.is_extended:
+        attributes = [_PLAINLY.get(attribute, attribute) for attribute in attributes]
     if command.selecting | command.returning >= {"SUBSCRIBED"} and tree.is_subscribed(name):
         attributes.append("\\Subscribed")
     info = b"" if not children else b' ("CHILDINFO" ("SUBSCRIBED"))'
@@ -92,7 +101,10 @@ async def _tell_listed(session: Session, command: said.List, tree: Tree, name: s
 
 
 def _is_chosen(command: said.List, tree: Tree, name: str) -> bool:
-    if "SUBSCRIBED" in command.selecting and not tree.is_subscribed(name):
+    if "SUBSCRIBED" in command.selecting:
+        if not tree.is_subscribed(name):
+            return False
+    elif not tree.is_there(name):
         return False
     if "SPECIAL-USE" in command.selecting:
         return name in tree.folders and tree.folders[name].use is not None
@@ -108,7 +120,7 @@ def _chosen_children(command: said.List, tree: Tree, name: str) -> bool:
 
 async def lsub(session: Session, command: said.Lsub) -> Answer:
     """RFC 3501 section 6.3.9: a name above a subscribed one that `%` does not reach is told with \\Noselect."""
-    tree = Tree(await session.cabinet.folders(session.address))
+    tree = Tree(await session.cabinet.folders(session.address), await session.cabinet.missed(session.address))
     pattern = matches(_is_inbox(command.reference + command.pattern))
     for name in tree.names():
         if not pattern.fullmatch(name):

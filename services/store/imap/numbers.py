@@ -40,7 +40,8 @@ def common(ranges: Sequence[tuple[int, int]], known: Numbers | None) -> list[tup
     """What of rising `ranges` `known` names; all, where it names none."""
     if known is None:
         return list(ranges)
-    wanted = sorted((min(pair), max(pair)) for pair in known.ranges)
+    highest = ranges[-1][1] if ranges else 0
+    wanted = sorted(_rising(first or highest, last or highest) for first, last in known.ranges)
     found: list[tuple[int, int]] = []
     place = 0
     for first, last in ranges:
@@ -53,11 +54,16 @@ def common(ranges: Sequence[tuple[int, int]], known: Numbers | None) -> list[tup
     return found
 
 
+def _rising(first: int, last: int) -> tuple[int, int]:
+    return (first, last) if first <= last else (last, first)
+
+
 def ranges_within(known: Numbers | None, uids: Sequence[int]) -> Sequence[int]:
     """Those of rising `uids` that `known` names; all, where it names none (RFC 7162 section 3.2.5)."""
     if known is None:
         return uids
-    ranges = sorted(sorted(pair) for pair in known.ranges)
+    highest = uids[-1] if uids else 0
+    ranges = sorted(_rising(first or highest, last or highest) for first, last in known.ranges)
     found = array("I")
     place = 0
     for uid in uids:

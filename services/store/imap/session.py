@@ -1,6 +1,7 @@
 """A session: commands in, answers out, and in which state it is (RFC 9051 section 3)."""
 
 import time
+from array import array
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -172,6 +173,8 @@ class Session:
 
     async def _answer_unfit(self, unfit: Unfit) -> None:
         status = "BAD" if isinstance(unfit, BadCommand) else "NO"
+        if status == "NO" and unfit.name in ("SEARCH", "UID") and self.selected is not None:
+            self.selected.saved = array("I")
         await self.tell(Answer(unfit.text, unfit.code, status).line(unfit.tag or "*"))
         self._count_bad(is_bad=status == "BAD")
 

@@ -41,6 +41,6 @@ def parse(chunks: Sequence[bytes], *, is_utf8: bool = False) -> Parsed:
         command = read(cursor)
         cursor.end()
     except Unfit as unfit:
-        unfit.tag = tag
+        unfit.tag, unfit.name = tag, name
         raise
     return Parsed(tag, command)

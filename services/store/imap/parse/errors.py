@@ -11,6 +11,8 @@ class Unfit(Exception):
     def __init__(self, tag: str | None, text: str, code: str | None = None) -> None:
         super().__init__(text)
         self.tag = tag
+        # The command's, in capitals, once it is known.
+        self.name = ""
         self.text = text
         self.code = code
 
