@@ -42,6 +42,7 @@ mail_uid = {user}
 mail_gid = {group}
 mail_location = sdbox:~/mail
 mail_fsync = never
+imap_fetch_failure = no-after
 mail_max_userip_connections = 1000
 mail_plugins = quota
 passdb {{
@@ -96,23 +97,23 @@ namespace inbox {{
   inbox = yes
   separator = /
   mailbox Sent {{
-    auto = subscribe
+    auto = create
     special_use = \\Sent
   }}
   mailbox Drafts {{
-    auto = subscribe
+    auto = create
     special_use = \\Drafts
   }}
   mailbox Junk {{
-    auto = subscribe
+    auto = create
     special_use = \\Junk
   }}
   mailbox Trash {{
-    auto = subscribe
+    auto = create
     special_use = \\Trash
   }}
   mailbox Archive {{
-    auto = subscribe
+    auto = create
     special_use = \\Archive
   }}
 }}

@@ -16,6 +16,8 @@ _OWN = {"UIDVALIDITY", "HIGHESTMODSEQ", "MODSEQ", "MAILBOXID"}
 # Only of IMAP4rev1, and no two servers agree on which session is told.
 _RECENT = {"RECENT", "\\RECENT"}
 _BROKEN = (Unreadable, ValueError, IndexError, TypeError, AttributeError, AssertionError)
+# Whether there is anything new, as far as the server knows (RFC 9051 section 7.3.1).
+_HINTS = {"\\marked", "\\unmarked"}
 
 Told = Iterator[str]
 
@@ -118,7 +120,7 @@ def _code(name: str, arguments: list[Value]) -> Told:
     """One line; PERMANENTFLAGS and CAPABILITY have one for each word."""
     match name:
         case "PERMANENTFLAGS":
-            yield from (f"{name} {word(flag)}" for (flag,) in _each(arguments[0]))
+            yield from (f"{name} {word(flag).lower()}" for (flag,) in _each(arguments[0]))
         case "CAPABILITY":
             yield from (f"{name} {word(one).upper()}" for one in arguments)
         case "COPYUID" | "APPENDUID":
@@ -143,14 +145,16 @@ def _one_for_each_word(kind: str, values: list[Value]) -> Told:
 
 
 def _flags(kind: str, values: list[Value]) -> Told:
-    yield from (f"{kind} {word(flag)}" for (flag,) in _each(values[0]) if word(flag).upper() not in _RECENT)
+    yield from (f"{kind} {word(flag).lower()}" for (flag,) in _each(values[0]) if word(flag).upper() not in _RECENT)
 
 
 def _folder(kind: str, values: list[Value]) -> Told:
-    """LIST and LSUB: name, delimiter, attributes, and what RFC 5258 lets follow."""
+    """LIST and LSUB: that the folder is there, each attribute but the hints, and what RFC 5258 lets follow."""
     attributes, delimiter, name, *more = values
-    shown = " ".join(sorted(word(one).lower() for (one,) in _each(attributes)))
-    yield " ".join([kind, _name(name), word(delimiter), f"({shown})", *map(word, more)])
+    yield " ".join([kind, _name(name), word(delimiter), *map(word, more)]).replace("'CHILDINFO'", "CHILDINFO")
+    for (one,) in _each(attributes):
+        if (attribute := word(one).lower()) not in _HINTS:
+            yield f"{kind} {_name(name)} is {attribute}"
 
 
 def _name(value: Value) -> str:

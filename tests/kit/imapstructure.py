@@ -60,7 +60,7 @@ def fetched(name: str, value: Value) -> str:
     match name:
         case "FLAGS":
             assert isinstance(value, list)
-            return " ".join(sorted(word(flag) for flag in value if word(flag).upper() != "\\RECENT"))
+            return " ".join(sorted(flag for flag in (word(one).lower() for one in value) if flag != "\\recent"))
         case "INTERNALDATE":
             return _moment(value)
         case "BODYSTRUCTURE" | "BODY":
@@ -114,10 +114,13 @@ def _extension(fields: list[Value]) -> list[Value]:
 
 
 def _parameters(value: Value) -> Value:
+    """Names have no case, and neither has the name of a character set (RFC 2046 section 4.1.2)."""
     if value is None:
         return None
     given = sorted((_capitals(name), word(text)) for name, text in pairs(value))
-    return [Atom(f"{name.decode(errors='replace')}={text}") for name, text in given]
+    return [
+        Atom(f"{name.decode(errors='replace')}={text.upper() if name == b'CHARSET' else text}") for name, text in given
+    ]
 
 
 def _capitals(value: Value) -> bytes:

@@ -90,7 +90,7 @@ class Wire:
         self._commands += 1
         tag = b"t%d" % self._commands
         data = tag + b" " + (text.encode() if isinstance(text, str) else text) + b"\r\n"
-        untagged: list[bytes] = self.heard[:]
+        untagged = [_without_star(response) for response in self.heard]
         self.heard.clear()
         try:
             *first, last = _pieces(data)
@@ -119,18 +119,25 @@ class Wire:
 
     async def hears(self, told: bytes, within: float = PATIENCE_SECONDS) -> Answer:
         """Wait, without a command, for a response with `told` in it: what IDLE is for. What else came first belongs
-        to the next answer."""
+        to the next answer, unless it is heard of before."""
+        early = [response for response in self.heard if told.upper() in response.upper()]
+        if early:
+            self.heard.remove(early[0])
+            return _alone(early[0])
         while True:
             try:
                 response = await self.response(within)
             except Closed:
                 return Answer(b"")
-            if told.upper() not in response.upper():
-                self.heard.append(_without_star(response))
-            elif response.startswith((b"* ", b"+")):
-                return Answer(b"HEARD", [_without_star(response)])
-            else:
-                return Answer(response.partition(b" ")[2])
+            if told.upper() in response.upper():
+                return _alone(response)
+            self.heard.append(response)
+
+
+def _alone(response: bytes) -> Answer:
+    if response.startswith((b"* ", b"+")):
+        return Answer(b"HEARD", [_without_star(response)])
+    return Answer(response.partition(b" ")[2])
 
 
 def _without_star(response: bytes) -> bytes:

@@ -9,6 +9,8 @@ from tests.kit.dovecot import Dovecot
 from tests.kit.imapwire import Wire, literal
 from tests.kit.system import System
 
+# Besides INBOX.
+FOLDERS = ("Sent", "Drafts", "Junk", "Trash", "Archive")
 _BATCH = 100
 _numbers = itertools.count(1)
 
@@ -61,12 +63,18 @@ def _appended(letter: Filed) -> bytes:
 
 
 def of_dovecot(dovecot: Dovecot) -> MailServer:
-    """Dovecot, where everybody is a user already."""
+    """Dovecot, where everybody is a user already, but has his folders only once they were opened."""
 
-    async def add_user(_address: str) -> None:
-        pass
+    async def add_user(address: str) -> None:
+        wire = await server.imap(address)
+        for folder in ("INBOX", *FOLDERS):
+            for command in (f"SELECT {folder}", f"SUBSCRIBE {folder}"):
+                answer = await wire.command(command)
+                assert answer.status == "OK", answer
+        await wire.close()
 
-    return MailServer(dovecot.imap_port, dovecot.pop3_port, add_user)
+    server = MailServer(dovecot.imap_port, dovecot.pop3_port, add_user)
+    return server
 
 
 def of_system(system: System) -> MailServer:

@@ -55,6 +55,7 @@ Content-Location: http://elsewhere.test/a
 
 <p>Gr\xc3\xbc\xc3\x9fe</p>
 --inner--
+
 --=_outer
 Content-Type: Application/PDF; name="a b.pdf"; x-unix-mode=0644
 Content-Transfer-Encoding: base64
@@ -99,6 +100,7 @@ Subject: deepest
 
 deep
 --b2--
+
 --b1--
 """
 

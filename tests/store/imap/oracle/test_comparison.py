@@ -42,8 +42,8 @@ def test_letters_expunged_in_any_order_are_the_same() -> None:
 
 def test_words_of_a_structure_have_no_case_and_its_parameters_no_order() -> None:
     one = b'1 FETCH (BODYSTRUCTURE ("text" "plain" ("charset" "x" "format" "flowed") NIL NIL "7bit" 3 1))'
-    other = b'1 FETCH (BODYSTRUCTURE ("TEXT" "PLAIN" ("FORMAT" "flowed" "CHARSET" "x") NIL NIL "7BIT" 3 1))'
-    third = b'1 FETCH (BODYSTRUCTURE ("TEXT" "PLAIN" ("FORMAT" "flowed" "CHARSET" "X") NIL NIL "7BIT" 3 1))'
+    other = b'1 FETCH (BODYSTRUCTURE ("TEXT" "PLAIN" ("FORMAT" "flowed" "CHARSET" "X") NIL NIL "7BIT" 3 1))'
+    third = b'1 FETCH (BODYSTRUCTURE ("TEXT" "PLAIN" ("FORMAT" "Flowed" "CHARSET" "x") NIL NIL "7BIT" 3 1))'
     assert _told(one) == _told(other) != _told(third)
 
 
