@@ -7,6 +7,8 @@ from tests.campaigns.drain import waiting_is_sent_fast
 from tests.campaigns.flat import waiting_costs_others_nothing
 from tests.campaigns.large import large_letters_come_at_once
 from tests.campaigns.ledger import SHORTENED, nothing_is_lost
+from tests.campaigns.mailbox import a_mailbox_beside_dovecot
+from tests.campaigns.opening import a_large_mailbox_is_opened, idle_hears_soon
 from tests.campaigns.outages import server_is_away
 from tests.campaigns.races import deletes_race_claims
 from tests.campaigns.recovery import HOUR, mail_is_there_soon
@@ -69,3 +71,15 @@ async def test_an_outage_loses_nothing(run_on_own: Run, own_servers: Servers, aw
     async with run_on_own() as system:
         await system.add_user(ANN)
         await server_is_away(system, getattr(own_servers, away), seconds=4, around_seconds=1.5, frozen=frozen)
+
+
+async def test_a_mailbox_answers_many_programs_beside_dovecot(run: Run) -> None:
+    await a_mailbox_beside_dovecot(run, letters=200, rounds=1, programs=3, clients=3, seconds=2, is_promised=False)
+
+
+async def test_a_large_mailbox_is_opened_and_opened_again_elsewhere(run: Run) -> None:
+    await a_large_mailbox_is_opened(run, number=5000, rounds=1, is_promised=False)
+
+
+async def test_a_mail_program_hears_of_what_another_store_does(run: Run) -> None:
+    await idle_hears_soon(run, number=2, is_promised=False)
