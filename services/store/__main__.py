@@ -76,6 +76,7 @@ async def main(settings: Store, stop: asyncio.Event) -> None:
             refile.run(stop),
             clock.keep(stop),
             hearing.run(stop),
+            api.logins.watch(stop),
         )
 
 

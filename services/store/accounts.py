@@ -79,6 +79,11 @@ class Accounts:
             person = Person(name.lower(), is_administrator=False)
         return person if await self._passwords.match(person.name, same_password(password), stored) else None
 
+    async def welcome(self, names: Sequence[str]) -> set[str]:
+        """Those of `names` that are users who may log in. Raises MailboxUnavailable."""
+        users = await self._users.by_address(names)
+        return {name for name, user in users.items() if user.enabled and not user.leaving}
+
     async def verify_token(self, token: str) -> Person | None:
         """The administrator that a token stands for. Raises MailboxUnavailable."""
         return self.administrator if await self._admins.knows_token(token) else None

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -35,6 +34,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 # A right password is not counted again for so long, for who says it at each call.
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 10_000
+# Between two looks whether those who have sessions are still users.
+WATCH_SECONDS = 10.0
 # An address has 320 octets at most; a longer name is nobody's, and is counted by its hash.
 _LONGEST_NAME = 320
 
@@ -85,7 +86,7 @@ class Logins:
         self._tries = tries
         self._clock = clock
         self._most_sessions = settings.connections_per_user
-        self._sessions: Counter[str] = Counter()
+        self._sessions: dict[str, set[Connection]] = {}
         self._salt = secrets.token_bytes(16)
         # The last right password of each name and network, and until when it is remembered.
         self._right: dict[tuple[str, str], tuple[bytes, float]] = {}
@@ -102,13 +103,31 @@ class Logins:
             return UNAVAILABLE
         if isinstance(found, Refusal):
             return found
-        if self._sessions[found.name] >= self._most_sessions:
+        sessions = self._sessions.setdefault(found.name, set())
+        if len(sessions) >= self._most_sessions:
             _tell_failed(found.name, connection.peer, connection.door.name, "sessions")
             return TOO_MANY_SESSIONS
         log.info("logged_in", door=connection.door.name, client=connection.peer, account=found.name)
-        self._sessions[found.name] += 1
-        connection.at_end(partial(self._forget_session, found.name))
+        sessions.add(connection)
+        connection.at_end(partial(self._forget_session, found.name, connection))
         return found
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until `stop`, part from the sessions of users who may not enter any more."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
+            with contextlib.suppress(MailboxUnavailable):
+                await self.part_from_strangers()
+
+    async def part_from_strangers(self) -> None:
+        """As `watch` does it now and then. Raises MailboxUnavailable."""
+        names = list(self._sessions)
+        welcome = await self._accounts.welcome(names) if names else set()
+        for name in set(names) - welcome:
+            for connection in list(self._sessions.get(name, ())):
+                log.info("session_ended", door=connection.door.name, client=connection.peer, account=name)
+                connection.part()
 
     async def let_in(self, name: str, password: str, peer: str, door: DoorName) -> Person | Refusal:
         """The person that `name` and `password` stand for; administrators at the door "http" only.
@@ -182,10 +201,11 @@ class Logins:
             self._right.clear()
         self._right[said.name, said.network] = said.digest, time.monotonic() + REMEMBERED_SECONDS
 
-    def _forget_session(self, name: str) -> None:
-        self._sessions[name] -= 1
-        if not self._sessions[name]:
-            del self._sessions[name]
+    def _forget_session(self, name: str, connection: Connection) -> None:
+        sessions = self._sessions.get(name, set())
+        sessions.discard(connection)
+        if not sessions:
+            self._sessions.pop(name, None)
 
 
 def pause_seconds(number: int) -> float:

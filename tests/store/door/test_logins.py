@@ -212,6 +212,17 @@ async def test_a_user_has_so_many_sessions_and_another_when_one_is_gone(lobby: L
         await until(lambda: _is_let_in(fourth))
 
 
+async def test_sessions_end_of_a_user_who_may_not_enter_any_more(lobby: Lobby, opening: Opening) -> None:
+    async with opening(serve=_letting_in(lobby.logins)) as entrance:
+        client = await _logged_in(entrance)
+        await lobby.logins.part_from_strangers()
+        assert not client.reader.at_eof()
+        await lobby.accounts.change(ANN, UserChange(enabled=False))
+        await lobby.logins.part_from_strangers()
+        await client.reader.read()
+        await until(lambda: _is_empty(lobby.logins))
+
+
 async def test_a_session_that_is_gone_before_it_is_let_in_takes_no_place(lobby: Lobby, opening: Opening) -> None:
     async with opening(serve=_letting_in(lobby.logins)) as entrance:
         for _ in range(6):
