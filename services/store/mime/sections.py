@@ -1,6 +1,7 @@
 """What FETCH's BODY[...] and BINARY[...] stand for (RFC 9051 section 6.4.5.1)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from services.store.mime.decoding import decoded
@@ -61,9 +62,14 @@ def _in_part(place: Place, text: str) -> tuple[int, int] | None:
 
 def _told(octets: bytes, text: str, fields: Sequence[str]) -> bytes:
     if text in ("HEADER.FIELDS", "HEADER.FIELDS.NOT"):
-        names = frozenset(name.lower().encode("utf-8", "replace") for name in fields)
-        return header_fields(octets, names, text == "HEADER.FIELDS")
+        return header_fields(octets, _names(tuple(fields)), text == "HEADER.FIELDS")
     return octets
+
+
+# A client asks for the same fields of 10,000 letters.
+@lru_cache(maxsize=256)
+def _names(fields: tuple[str, ...]) -> frozenset[bytes]:
+    return frozenset(name.lower().encode("utf-8", "replace") for name in fields)
 
 
 def binary(rendering: Rendering, raw: bytes, path: Sequence[int]) -> bytes | None:
