@@ -8,10 +8,13 @@ import pwd
 import shutil
 import socket
 import tempfile
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
+
+import psutil
 
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.server import Server
@@ -20,6 +23,8 @@ from tests.setup.peers import PROGRAM_FOLDERS
 
 # Mail may not belong to root there, and the one who runs it needs no other account.
 _MAIL_USER = "dovecot" if os.geteuid() == 0 else getpass.getuser()
+
+CHILDREN_SECONDS = 5.0
 
 _SETTINGS = """
 base_dir = {folder}/run
@@ -160,6 +165,26 @@ class Dovecot(Server):
     def is_serving(self) -> bool:
         """Whether both ports greet: logins wait until the part that knows passwords is up."""
         return _greets(self.imap_port) and _greets(self.pop3_port)
+
+    def stop(self) -> None:
+        """End it, and wait for its children: one that ends later would write into a folder that is being removed."""
+        group = self.pid if self._process is not None else 0
+        super().stop()
+        ends = time.monotonic() + CHILDREN_SECONDS
+        while group and (left := _members(group)):
+            for process in left if time.monotonic() > ends else []:
+                process.kill()
+            time.sleep(0.02)
+
+
+def _members(group: int) -> list[psutil.Process]:
+    """The processes of a group that still run."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def _greets(port: int) -> bool:
