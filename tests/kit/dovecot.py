@@ -24,7 +24,8 @@ from tests.setup.peers import PROGRAM_FOLDERS
 # Mail may not belong to root there, and the one who runs it needs no other account.
 _MAIL_USER = "dovecot" if os.geteuid() == 0 else getpass.getuser()
 
-CHILDREN_SECONDS = 5.0
+# A child whose client has not hung up stays; it is killed then.
+CHILDREN_SECONDS = 1.0
 
 _SETTINGS = """
 base_dir = {folder}/run
