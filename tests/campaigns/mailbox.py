@@ -90,7 +90,7 @@ async def a_mailbox_beside_dovecot(
     commands. Fails where an answer is not OK, or takes longer than promised."""
     raws = list(_letters(letters))
     table = Table("", "ours", "Dovecot", "ratio")
-    with dovecot() as peer:
+    with dovecot(is_as_shipped=True) as peer:
         async with run("store", "ingest") as system:
             ours, theirs = of_system(system), of_dovecot(peer)
             await ours.add_user(ANN)

@@ -46,8 +46,8 @@ default_process_limit = 1000
 first_valid_uid = 1
 mail_uid = {user}
 mail_gid = {group}
-mail_location = sdbox:~/mail
-mail_fsync = never
+mail_location = {location}
+mail_fsync = {fsync}
 imap_fetch_failure = no-after
 mail_max_userip_connections = 1000
 mail_plugins = quota
@@ -132,8 +132,9 @@ class Dovecot(Server):
 
     name: ClassVar[str] = "dovecot"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_as_shipped: bool) -> None:
         super().__init__(folder)
+        self._is_as_shipped = is_as_shipped
         self.imap_port = self.port
         self.pop3_port = free_port()
 
@@ -142,6 +143,8 @@ class Dovecot(Server):
         user = pwd.getpwnam(_MAIL_USER)
         settings = _SETTINGS.format(
             folder=self.folder,
+            location="maildir:~/mail" if self._is_as_shipped else "sdbox:~/mail",
+            fsync="optimized" if self._is_as_shipped else "never",
             host=LOOPBACK,
             password=b64encode(PASSWORD.encode()).decode(),
             user=_MAIL_USER,
@@ -195,8 +198,9 @@ def _greets(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def dovecot() -> Iterator[Dovecot]:
-    """Running while the block does; its mail goes with it."""
+def dovecot(*, is_as_shipped: bool = False) -> Iterator[Dovecot]:
+    """Running while the block does; its mail goes with it. `is_as_shipped`: mail is on disk before it says so, in a
+    folder of files; else it is quick to fill, and promises nothing."""
     with tempfile.TemporaryDirectory(prefix="understudy-dovecot-", ignore_cleanup_errors=True) as folder:
-        with Dovecot(Path(folder)) as server:
+        with Dovecot(Path(folder), is_as_shipped=is_as_shipped) as server:
             yield server
