@@ -58,9 +58,9 @@ class Bodies:
             documents = await self._insert_or_join(documents)
 
     @reaching
-    async def insert_own(self, receipt_id: str, raw: bytes, letter_id: str, now: datetime) -> None:
-        """Keep the body of a letter that did not come by mail, and note that the letter is still to be written."""
-        document: dict[str, Any] = {"_id": receipt_id, "letters": [letter_id], "pending": [_note(letter_id, now)]}
+    async def insert_own(self, receipt_id: str, raw: bytes, letter_id: str) -> None:
+        """Keep the body of a letter that did not come by mail, and is still to be written."""
+        document: dict[str, Any] = {"_id": receipt_id, "letters": [letter_id]}
         if len(raw) <= INLINE_BYTES:
             document["raw"] = Binary(raw)
         else:
@@ -68,25 +68,17 @@ class Bodies:
         await self._bodies.insert_one(document)
 
     @reaching
-    async def join(self, letters: dict[str, str], now: datetime) -> set[str]:
+    async def join(self, letters: dict[str, str]) -> set[str]:
         """Letters that are about to be written use these bodies: letter id -> receipt id. Returns those letters whose
         body is still there, and now lists them."""
         writes = [
-            UpdateOne({"_id": receipt}, {"$addToSet": {"letters": letter}, "$push": {"pending": _note(letter, now)}})
-            for letter, receipt in letters.items()
+            UpdateOne({"_id": receipt}, {"$addToSet": {"letters": letter}}) for letter, receipt in letters.items()
         ]
         if not writes:
             return set()
         await self._bodies.bulk_write(writes, ordered=False)
         there = self._bodies.find({"_id": {"$in": list(set(letters.values()))}}, {"letters": 1})
         return {letter async for body in there for letter in body["letters"] if letter in letters}
-
-    @reaching
-    async def joined(self, letters: Sequence[tuple[str, str]]) -> None:
-        """These letters, each behind its receipt, are written: the notes go."""
-        writes = [UpdateOne({"_id": r}, {"$pull": {"pending": {"letter": letter}}}) for r, letter in letters]
-        if writes:
-            await self._bodies.bulk_write(writes, ordered=False)
 
     async def _insert_or_join(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Returns those whose body was there, and was taken away before the letters had joined it."""
@@ -211,7 +203,3 @@ class Bodies:
                 await self._drop_file(file["_id"])
                 swept += 1
         return swept
-
-
-def _note(letter_id: str, now: datetime) -> dict[str, Any]:
-    return {"letter": letter_id, "at": now}

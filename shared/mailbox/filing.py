@@ -13,7 +13,7 @@ from shared.mailbox.claims import _armed_again
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.folders import Folder
 from shared.mailbox.marks import marking
-from shared.mailbox.places import filing, leaving
+from shared.mailbox.places import filing
 from shared.mailbox.removal import _cancelling, _deleted
 
 TRASH = "\\Trash"
@@ -55,7 +55,7 @@ class Filing:
         forwards go that are armed again; None: nowhere. Returns the ids that moved, each with the number it had."""
         query = {"folder_id": source.id, "uid": {"$in": list(uids)}}
         found = {d["_id"]: d["uid"] async for d in self._letters.find(query, {"uid": 1})}
-        fields = {**leaving(), **filing(to.name, token)}
+        fields = filing(to.address, to.name, token)
         if to.use == TRASH and source.use != TRASH:
             fields |= _trashed(now)
         elif source.use == TRASH and to.use != TRASH:

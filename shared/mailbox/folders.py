@@ -24,7 +24,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from shared.mailbox.connect import Database, reaching
-from shared.mailbox.places import ARRIVED
+from shared.mailbox.places import unnumbered
 
 Job = dict[str, Any]
 
@@ -109,9 +109,8 @@ class Folders:
             use=use,
         )
         unmarked = {"address": address, "folder": name, "binned": {"$exists": False}, "folder_id": {"$exists": False}}
-        await self._letters.update_many(
-            {**unmarked, "unnumbered": {"$exists": False}}, {"$set": {"unnumbered": ARRIVED}}
-        )
+        marks = {"$set": unnumbered(address, name)}
+        await self._letters.update_many({**unmarked, "unnumbered": {"$exists": False}}, marks)
         try:
             await self._folders.insert_one(_document(folder, now))
         except DuplicateKeyError:
@@ -167,7 +166,9 @@ class Folders:
         await self._folders.delete_many({"_id": {"$in": ids}})
         await self._tombstones.delete_many({"folder": {"$in": ids}})
         # Nobody will make tombstones of these.
-        await self._letters.update_many({"left.folder": {"$in": ids}}, {"$pull": {"left": {"folder": {"$in": ids}}}})
+        gone = {"$in": ids}
+        await self._letters.update_many({"news": gone}, {"$pull": {"left": {"folder": gone}, "news": gone}})
+        await self._letters.update_many({"news": []}, {"$unset": {"news": ""}})
 
     @reaching
     async def renew(self, now: datetime) -> None:

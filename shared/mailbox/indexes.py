@@ -16,13 +16,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     "letters": [
         # A mailbox, newest first. Gravestones have no address.
         _partial(["address", "folder", "_id"], "address"),
-        # What a folder has not given a number to, its numbered letters, and those that stirred. None by modseq: setting
-        # flags of a whole folder would take three times as long (measured); the log of changes serves instead.
-        _partial(["address", "folder", "unnumbered"], "unnumbered"),
+        # What a folder has to do with: arrivals without a number, what left, what stirred; and its numbered letters.
+        # None by modseq: setting flags of a whole folder would take three times as long (measured); the log of changes
+        # serves instead.
+        _partial(["news", "_id"], "news"),
         _partial(["folder_id", "uid"], "uid"),
-        _partial(["folder_id"], "stirred"),
-        # What has gone out of a folder, and has no tombstone yet.
-        _partial(["left.folder"], "left.folder"),
         # What waits for a destination, by partition, when due; covers the counts of the metrics and lifetimes.
         _partial(["forward.destination", "partition", "forward.due", "received_at", "forward.armed_at"], "forward.due"),
         # What is in flight, by whose claim.
@@ -35,9 +33,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _partial(["partition", "notice_due"], "notice_due"),
         # The bin, by expiry.
         _partial(["binned.expires_at"], "binned.expires_at"),
-        # Gravestones, to be taken away once their record cannot come again; and those that still hold a body.
-        _partial(["gone.partition", "gone.offset"], "gone"),
-        _partial(["gone.holds_body"], "gone.holds_body"),
+        # Gravestones: those that still hold a body, and the others, to be taken away once their record cannot come again.
+        _partial(["gone.holds_body", "gone.partition", "gone.offset"], "gone"),
     ],
     "folders": [
         # A user's folders by name. One that was deleted has no name any more.
@@ -59,8 +56,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("at", ASCENDING)], expireAfterSeconds=CHANGES_KEPT_SECONDS),
     ],
     "bodies": [
-        # Bodies that gained a letter which may not have been written: a crash came between.
-        _partial(["pending.at"], "pending.at"),
         # Bodies in GridFS, so that orphaned files can be told from used ones.
         _partial(["file"], "file"),
     ],

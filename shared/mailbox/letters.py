@@ -6,7 +6,7 @@
                forwarded_at},
      binned: {reason, at, expires_at, forward_was}, copy_due, unannounced, unannounced_since, summary, notice_due,
      notice: {recipient, of}, unnumbered | folder_id, uid, modseq, stirred; left: [{folder, uid}], internal_date,
-     pop3_hidden}
+     pop3_hidden, news}
 
 `forward.due` is there only while the letter waits, `forward.claim` only while it is in flight, `binned` only in the
 bin, `notice_due` only while parked: partial indexes stand on that. Its place in a folder is told in places.py. A purged
@@ -22,7 +22,7 @@ from pymongo.errors import BulkWriteError
 
 from shared.letter import State
 from shared.mailbox.connect import Database, reaching
-from shared.mailbox.places import ARRIVED
+from shared.mailbox.places import unnumbered
 
 Letter = dict[str, Any]
 
@@ -77,7 +77,7 @@ def new_letter(
     if client is not None:
         letter["client"] = client
     if folder is not None:
-        letter["unnumbered"] = ARRIVED
+        letter |= unnumbered(address, folder)
     return letter
 
 

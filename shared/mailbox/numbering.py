@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.folders import Folder, Job
 from shared.mailbox.letters import Letter, _only_duplicates
-from shared.mailbox.places import ARRIVED
+from shared.mailbox.places import ARRIVED, arrival, numbered, told
 
 # Numbers given by one job (design rule 16), and by one write of it.
 MOST_NUMBERED = 2000
@@ -68,47 +68,36 @@ class Numbering:
 
     @reaching
     async def is_settled(self, folder: Folder) -> bool:
-        """Whether nothing is pending: one question, which three indexes answer, for the many times that this is so."""
-        pending = [
-            {"address": folder.address, "folder": folder.name, "unnumbered": {"$exists": True}},
-            {"folder_id": folder.id, "stirred": {"$exists": True}},
-            {"left.folder": folder.id},
-        ]
-        return await self._letters.find_one({"$or": pending}, {"_id": 1}) is None
+        """Whether nothing is pending: one question, for the many times that this is so."""
+        return await self._letters.find_one({"news": {"$in": _names(folder)}}, {"_id": 1}) is None
 
     @reaching
     async def arrived(self, folder: Folder) -> list[tuple[str, str]]:
         """Letters without a number, in order of arrival: id, and the token that numbering has to match."""
-        query = {"address": folder.address, "folder": folder.name, "unnumbered": {"$exists": True}}
+        query = {"news": arrival(folder.address, folder.name)}
         cursor = self._letters.find(query, {"unnumbered": 1}).sort("_id", 1).limit(MOST_NUMBERED)
         return [(document["_id"], document["unnumbered"]) async for document in cursor]
 
     @reaching
     async def left(self, folder: Folder) -> list[int]:
         """Numbers whose letters have gone, and that have no tombstone yet."""
-        cursor = self._letters.find({"left.folder": folder.id}, {"left": 1}).limit(MOST_LEFT)
+        query = {"news": folder.id, "left.folder": folder.id}
+        cursor = self._letters.find(query, {"left": 1}).limit(MOST_LEFT)
         places = [place async for document in cursor for place in document["left"]]
         return sorted({place["uid"] for place in places if place["folder"] == folder.id})
 
     @reaching
     async def stirred(self, folder: Folder) -> list[int]:
         """The numbers of letters that readers may see differently now."""
-        query = {"folder_id": folder.id, "stirred": {"$exists": True}}
+        query = {"news": folder.id, "folder_id": folder.id, "stirred": {"$exists": True}}
         return [document["uid"] async for document in self._letters.find(query, {"uid": 1}).limit(MOST_LEFT)]
 
     @reaching
-    async def busy(self, folder_ids: Sequence[str], addresses: Sequence[str]) -> set[str | tuple[str, str]]:
-        """Which of many folders have something pending: ids of those that letters left or stirred in, and (address,
-        name) of those with arrivals, of any folder of `addresses`. Three looks for all that is watched."""
-        ids = {"$in": list(folder_ids)}
-        stirred = await self._letters.distinct("folder_id", {"folder_id": ids, "stirred": {"$exists": True}})
-        left = await self._letters.distinct("left.folder", {"left.folder": ids})
-        stages: list[dict[str, Any]] = [
-            {"$match": {"address": {"$in": list(set(addresses))}, "unnumbered": {"$exists": True}}},
-            {"$group": {"_id": {"address": "$address", "folder": "$folder"}}},
-        ]
-        arrived = [row["_id"] async for row in self._letters.aggregate(stages)]
-        return {*stirred, *left, *((place["address"], place["folder"]) for place in arrived)}
+    async def busy(self, folders: Sequence[Folder]) -> set[str]:
+        """The ids of those of `folders` that have something pending: one look for all that is watched."""
+        names = {name: folder.id for folder in folders for name in _names(folder)}
+        found = await self._letters.distinct("news", {"news": {"$in": list(names)}})
+        return {names[name] for name in found if name in names}
 
     # Doing it
 
@@ -162,15 +151,18 @@ class Numbering:
             await self._tombstones.insert_many(stones, ordered=False)
         except BulkWriteError as error:
             _only_duplicates(error)
-        buried = {"folder": folder.id, "uid": {"$in": job["left"]}}
-        query = {"left.folder": folder.id, "left.uid": buried["uid"]}
-        await self._letters.update_many(query, {"$pull": {"left": buried}})
+        buried = {"$in": job["left"]}
+        query = {"news": folder.id, "left.folder": folder.id, "left.uid": buried}
+        is_buried = {"$and": [{"$eq": ["$$place.folder", folder.id]}, {"$in": ["$$place.uid", job["left"]]}]}
+        left = {"$filter": {"input": "$left", "as": "place", "cond": {"$not": is_buried}}}
+        await self._letters.update_many(query, [{"$set": {"left": left}}, {"$set": told(folder.id)}])
 
     @reaching
     async def _settle(self, folder: Folder, job: Job) -> None:
         """What stirs again behind this write has its mark anew, and its turn in the next job."""
         query = {"folder_id": folder.id, "uid": {"$in": job["stirred"]}, "modseq": {"$lt": job["modseq"]}}
-        await self._letters.update_many(query, {"$set": {"modseq": job["modseq"]}, "$unset": {"stirred": ""}})
+        settled = {"modseq": job["modseq"], "stirred": "$$REMOVE"}
+        await self._letters.update_many(query, [{"$set": settled}, {"$set": told(folder.id)}])
 
     @reaching
     async def _set_flags(self, folder: Folder, job: Job) -> None:
@@ -261,7 +253,12 @@ def _changed(job: Job) -> list[list[int]]:
 
 
 def _numbered(folder: Folder, uid: Any, job: Job) -> dict[str, Any]:
-    return {"folder_id": folder.id, "uid": uid, "modseq": job["modseq"], "unnumbered": "$$REMOVE"}
+    return numbered(folder.id, uid, job["modseq"], arrival(folder.address, folder.name))
+
+
+def _names(folder: Folder) -> list[str]:
+    """By what letters may have news for a folder."""
+    return [arrival(folder.address, folder.name), folder.id]
 
 
 def _in_ranges(ranges: Sequence[Sequence[int]]) -> dict[str, Any]:

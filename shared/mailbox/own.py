@@ -1,7 +1,8 @@
 """Letters that a person puts in himself: appended, or copied. They are his, and nobody forwards them.
 
-The body gains the letter first, with a note in `pending` that is taken off when the letter is there: a crash in between
-leaves a body too many, which a sweep finds by the note, and never one too few (design rule 2).
+First a note is written down, {_id: letter id, receipt_id, at}, then the body gains the letter, then the letter is put
+in, then the note goes: a crash in between leaves a body too many, which a sweep finds by the note, and never one too few
+(design rule 2).
 """
 
 import secrets
@@ -17,6 +18,7 @@ from shared.mailbox.bodies import Bodies
 from shared.mailbox.connect import Database, reaching
 from shared.mailbox.folders import Folder
 from shared.mailbox.letters import Letter, Letters
+from shared.mailbox.places import unnumbered
 
 # No record of `received` stands behind these: their gravestones go with the next look.
 _NO_OFFSET = 0
@@ -28,7 +30,7 @@ class OwnLetters:
 
     def __init__(self, database: Database, partitions: int) -> None:
         self._letters_of = database["letters"]
-        self._bodies_of = database["bodies"]
+        self._notes = database["own_pending"]
         self._letters = Letters(database)
         self._bodies = Bodies(database)
         self._partitions = partitions
@@ -53,8 +55,10 @@ class OwnLetters:
             letter["partition"] = zlib.crc32(receipt_id.encode()) % self._partitions
             if at is not None:
                 letter["internal_date"] = at
-            await self._bodies.insert_own(receipt_id, raw, letter["_id"], now)
             letters.append(letter)
+        await self._note(letters, now)
+        for letter, (raw, _, _) in zip(letters, messages, strict=True):
+            await self._bodies.insert_own(letter["receipt_id"], raw, letter["_id"])
         return await self._put_in(letters)
 
     async def copy(
@@ -70,7 +74,8 @@ class OwnLetters:
             copy |= {name: original[name] for name in _COPIED_FIELDS if name in original}
             copies.append(copy)
             numbers[original["uid"]] = copy["_id"]
-        joined = await self._bodies.join({copy["_id"]: copy["receipt_id"] for copy in copies}, now)
+        await self._note(copies, now)
+        joined = await self._bodies.join({copy["_id"]: copy["receipt_id"] for copy in copies})
         await self._put_in([copy for copy in copies if copy["_id"] in joined])
         return {uid: letter for uid, letter in numbers.items() if letter in joined}
 
@@ -90,25 +95,34 @@ class OwnLetters:
             "mode": str(Mode.STORE_ONLY),
             "removals": 0,
             "forward": {"state": str(State.NONE), "arming": 0, "attempts": 0, "unknown": 0},
-            "unnumbered": token,
+            **unnumbered(folder.address, folder.name, token),
         }
 
+    @reaching
+    async def _note(self, letters: Sequence[Letter], now: datetime) -> None:
+        if letters:
+            notes = [{"_id": letter["_id"], "receipt_id": letter["receipt_id"], "at": now} for letter in letters]
+            await self._notes.insert_many(notes, ordered=False)
+
     async def _put_in(self, letters: list[Letter]) -> list[str]:
+        ids = [letter["_id"] for letter in letters]
         await self._letters.insert(letters)
-        await self._bodies.joined([(letter["receipt_id"], letter["_id"]) for letter in letters])
-        return [letter["_id"] for letter in letters]
+        await self._noted(ids)
+        return ids
+
+    @reaching
+    async def _noted(self, ids: Sequence[str]) -> None:
+        await self._notes.delete_many({"_id": {"$in": list(ids)}})
 
     @reaching
     async def sweep(self, before: datetime, limit: int) -> int:
         """Release bodies from letters that a crash kept from being written before that moment; returns how many."""
-        cursor = self._bodies_of.find({"pending.at": {"$lte": before}}, {"pending": 1}).limit(limit)
-        notes = [(body["_id"], note) async for body in cursor for note in body["pending"]]
-        noted = [(receipt_id, note["letter"]) for receipt_id, note in notes if note["at"] <= before]
-        there = {letter["_id"] for letter in await self._letters.many([letter for _, letter in noted])}
+        notes = await self._notes.find({"at": {"$lte": before}}).limit(limit).to_list(None)
+        there = {letter["_id"] for letter in await self._letters.many([note["_id"] for note in notes])}
         lost: dict[str, list[str]] = {}
-        for receipt_id, letter in noted:
-            if letter not in there:
-                lost.setdefault(receipt_id, []).append(letter)
+        for note in notes:
+            if note["_id"] not in there:
+                lost.setdefault(note["receipt_id"], []).append(note["_id"])
         await self._bodies.release(lost)
-        await self._bodies.joined(noted)
+        await self._noted([note["_id"] for note in notes])
         return sum(map(len, lost.values()))

@@ -40,18 +40,29 @@ class Removal:
         Only where `copy_due` is set, and it is consumed: a `forwarded` told twice cannot take a restored letter
         (design rule 10). One that a person has deleted meanwhile stays as he left it.
         """
-        binned = {"reason": "forwarded", "at": now, "expires_at": expires_at, "forward_was": "$forward.state"}
+        due = {"_id": {"$in": list(ids)}, "copy_due": {"$exists": True}}
+        binned = {"reason": "forwarded", "at": now, "expires_at": expires_at, "forward_was": str(State.FORWARDED)}
+        unseen = {"binned": {"$exists": False}, "uid": {"$exists": False}, "left": {"$exists": False}}
+        change = {
+            "$set": {"binned": binned},
+            "$inc": {"removals": 1},
+            "$unset": {"copy_due": "", "unnumbered": "", "news": ""},
+        }
+        # Most have no number and never had one: a plain update costs the database half of one that looks at each.
+        if (await self._letters.update_many({**due, **unseen}, change)).modified_count < len(ids):
+            await self._remove_looked_at(due, binned)
+        kept = {"receipt_id": 1, "address": 1, "folder": 1, "partition": 1, "binned": 1, "removals": 1}
+        cursor = self._letters.find({"_id": {"$in": list(ids)}, "binned.reason": "forwarded"}, kept)
+        return [document async for document in cursor]
+
+    async def _remove_looked_at(self, due: dict[str, Any], binned: dict[str, Any]) -> None:
         fields = {
             "binned": {"$cond": [_NOT_BINNED, binned, "$binned"]},
             "removals": {"$add": ["$removals", {"$cond": [_NOT_BINNED, 1, 0]}]},
             "copy_due": "$$REMOVE",
             **leaving(when=_NOT_BINNED),
         }
-        query = {"_id": {"$in": list(ids)}, "copy_due": {"$exists": True}}
-        await self._letters.update_many(query, [{"$set": fields}])
-        kept = {"receipt_id": 1, "address": 1, "folder": 1, "partition": 1, "binned": 1, "removals": 1}
-        cursor = self._letters.find({"_id": {"$in": list(ids)}, "binned.reason": "forwarded"}, kept)
-        return [document async for document in cursor]
+        await self._letters.update_many(due, [{"$set": fields}])
 
     @reaching
     async def copies_due(self, before: datetime, limit: int) -> list[Letter]:
@@ -145,7 +156,8 @@ def _purgeable(letter_id: str) -> dict[str, Any]:
 def _gravestone(letter: Letter, now: datetime) -> dict[str, Any]:
     origin = {name: letter[name] for name in ("receipt_id", "partition", "offset")}
     # Of what it left behind in folders, no tombstone may have been made yet.
-    left = {"left": letter["left"]} if letter.get("left") else {}
+    places = letter.get("left")
+    left = {"left": places, "news": sorted({place["folder"] for place in places})} if places else {}
     return {"gone": {"at": now, "holds_body": True, **origin}, **left}
 
 

@@ -52,7 +52,7 @@ async def _claims_left(database: Database) -> str:
 
 def _letter_faults(letter: dict[str, Any]) -> Iterator[str]:
     if "gone" in letter:
-        if set(letter) - {"left"} != {"_id", "gone"}:
+        if set(letter) - {"left", "news"} != {"_id", "gone"}:
             yield f"a gravestone with {sorted(letter)}"
         return
     forward = letter["forward"]
@@ -77,10 +77,19 @@ def _letter_faults(letter: dict[str, Any]) -> Iterator[str]:
         != ("binned" not in letter and letter["folder"] is not None),
         "numbered": "uid" in letter and "unnumbered" in letter,
         "stirred": "stirred" in letter and "uid" not in letter,
+        "news": set(letter.get("news", ())) != _news(letter) or letter.get("news") == [],
     }
     for name, is_wrong in wrong.items():
         if is_wrong:
             yield f"{name} does not go with state {state}: {_told(letter)}"
+
+
+def _news(letter: dict[str, Any]) -> set[str]:
+    """Which folders have something to do with a letter."""
+    folders = {place["folder"] for place in letter.get("left", ())}
+    if "unnumbered" in letter:
+        folders.add(f"{letter['address']}/{letter['folder']}")
+    return folders | ({letter["folder_id"]} if "stirred" in letter else set())
 
 
 def _told(letter: dict[str, Any]) -> str:

@@ -95,13 +95,9 @@ class Hearing:
     async def _behind(self, held: list[View]) -> list[View]:
         ids = [view.folder.id for view in held]
         marks = await self._folders.marks(ids)
-        busy = await self._numbering.busy(ids, [view.folder.address for view in held])
+        busy = await self._numbering.busy([view.folder for view in held])
         return [
-            view
-            for view in held
-            if marks.get(view.folder.id) != (view.folder.modseq, False)
-            or view.folder.id in busy
-            or (view.folder.address, view.folder.name) in busy
+            view for view in held if marks.get(view.folder.id) != (view.folder.modseq, False) or view.folder.id in busy
         ]
 
     # What is done about it

@@ -6,6 +6,7 @@ import pytest
 
 from shared.letter import letter_id
 from shared.mailbox.bodies import BodyMissing
+from shared.mailbox.places import unnumbered
 from shared.mailbox.removal import answer_to_binned, answer_to_delete
 from tests.kit.letters import EXPIRES, LATER, NOW, Room, a_letter
 
@@ -69,7 +70,7 @@ async def test_10_removing_the_copy_consumes_its_mark(room: Room) -> None:
 async def test_10_a_forwarded_told_again_cannot_take_a_letter_without_the_mark(room: Room) -> None:
     name = await room.forwarded()
     await room.removal.remove_copies([name], NOW, EXPIRES)
-    restored = {"$unset": {"binned": ""}, "$set": {"unnumbered": "restored"}}
+    restored = {"$unset": {"binned": ""}, "$set": unnumbered("ann@example.test", "INBOX", "restored")}
     await room.database["letters"].update_one({"_id": name}, restored)
     assert await room.removal.remove_copies([name], NOW, EXPIRES) == []
     assert "binned" not in await room.now(name)
@@ -100,7 +101,7 @@ async def test_10_copies_whose_event_got_lost_are_found_by_the_mark(room: Room) 
 async def test_4_purge_and_expiry_never_match_what_is_unfinished(room: Room, state: str) -> None:
     name = await _in_state(room, state)
     binned = {"reason": "user", "at": NOW, "expires_at": NOW, "forward_was": state}
-    change = {"$set": {"binned": binned, "removals": 1}, "$unset": {"unnumbered": ""}}
+    change = {"$set": {"binned": binned, "removals": 1}, "$unset": {"unnumbered": "", "news": ""}}
     await room.database["letters"].update_one({"_id": name}, change)
     assert await room.removal.expired(AFTER, 10) == []
     assert await room.removal.purge([await room.now(name)], AFTER) == {}

@@ -7,6 +7,7 @@ import pytest
 from services.store.folders.cabinet import NotPossible
 from services.store.folders.view import CANCELLED, PENDING, Grip
 from shared.mailbox.folders import FolderExists, FolderMissing, Folders
+from shared.mailbox.own import OwnLetters
 from shared.mailbox.removal import Removal
 from tests.kit.letters import EXPIRES, LATER, NOW
 from tests.kit.office import ANN, Office
@@ -242,3 +243,15 @@ async def test_a_database_that_was_put_back_has_other_numbers(office: Office) ->
     assert again.uidvalidity > inbox.uidvalidity
     async with office.cabinet.opened(again) as view:
         assert len(view) == 1
+
+
+async def test_a_body_whose_letter_a_crash_kept_from_being_written_is_swept(office: Office) -> None:
+    sent = await office.cabinet.folder(ANN, "Sent")
+    own, database = OwnLetters(office.room.database, 12), office.room.database
+    await office.cabinet.append(sent, [(b"kept", [], None)])
+    letter = {"_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV-A", "receipt_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "at": NOW}
+    await database["own_pending"].insert_one(letter)
+    await office.room.bodies.insert_own(letter["receipt_id"], b"lost", letter["_id"])
+    assert await own.sweep(LATER, 100) == 1
+    assert await own.sweep(LATER, 100) == 0
+    assert [body["raw"] async for body in database["bodies"].find({})] == [b"kept"]
