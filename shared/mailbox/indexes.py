@@ -33,7 +33,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _partial(["partition", "notice_due"], "notice_due"),
         # The bin, by expiry.
         _partial(["binned.expires_at"], "binned.expires_at"),
-        # Gravestones: those that still hold a body, and the others, to be taken away once their record cannot come again.
+        # Gravestones: those that still hold a body; the others are taken away once their record cannot come again.
         _partial(["gone.holds_body", "gone.partition", "gone.offset"], "gone"),
     ],
     "folders": [

@@ -1,8 +1,8 @@
 """Letters that a person puts in himself: appended, or copied. They are his, and nobody forwards them.
 
 First a note is written down, {_id: letter id, receipt_id, at}, then the body gains the letter, then the letter is put
-in, then the note goes: a crash in between leaves a body too many, which a sweep finds by the note, and never one too few
-(design rule 2).
+in, then the note goes: a crash in between leaves a body too many, which a sweep finds by the note, and never one too
+few (design rule 2).
 """
 
 import secrets

@@ -249,9 +249,9 @@ async def test_a_body_whose_letter_a_crash_kept_from_being_written_is_swept(offi
     sent = await office.cabinet.folder(ANN, "Sent")
     own, database = OwnLetters(office.room.database, 12), office.room.database
     await office.cabinet.append(sent, [(b"kept", [], None)])
-    letter = {"_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV-A", "receipt_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "at": NOW}
-    await database["own_pending"].insert_one(letter)
-    await office.room.bodies.insert_own(letter["receipt_id"], b"lost", letter["_id"])
+    receipt = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    await database["own_pending"].insert_one({"_id": f"{receipt}-A", "receipt_id": receipt, "at": NOW})
+    await office.room.bodies.insert_own(receipt, b"lost", f"{receipt}-A")
     assert await own.sweep(LATER, 100) == 1
     assert await own.sweep(LATER, 100) == 0
     assert [body["raw"] async for body in database["bodies"].find({})] == [b"kept"]
