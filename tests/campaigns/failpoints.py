@@ -4,6 +4,7 @@ make campaign NAME=failpoints
 """
 
 import asyncio
+import contextlib
 import random
 import signal
 import subprocess
@@ -14,7 +15,9 @@ from typing import Any
 from rich.table import Table
 
 from tests.campaigns.stage import ANN, Rows, Run, of_rows, on_own_servers, play
+from tests.kit.api import PASSWORD
 from tests.kit.group import expel_members
+from tests.kit.imapwire import Closed, Wire
 from tests.kit.mainserver import MainServer, plain, refusing_recipient
 from tests.kit.patience import until
 from tests.kit.sender import letter
@@ -26,6 +29,8 @@ PLACES: dict[str, tuple[str, ...]] = {
         "store.before_bodies",
         "store.before_letters",
         "store.before_publish",
+        "store.before_apply",
+        "store.before_finish",
         "bus.before_commit",
         "announcer.before_publish",
         "announcer.before_clear",
@@ -71,7 +76,7 @@ async def kills_lose_nothing(run: Run, *, kills: int) -> Rows:
         await system.add_user(PASSER, mode="forward_only")
         system.main.temper = refusing_recipient("passer@main.test", b"550 5.1.1 No such user")
         stop = asyncio.Event()
-        load = [asyncio.ensure_future(work(system, stop)) for work in (_send, _send_in_vain, _delete)]
+        load = [asyncio.ensure_future(work(system, stop)) for work in (_send, _send_in_vain, _delete, _read)]
         try:
             await asyncio.gather(*(_kill_often(system, service, kills, deaths) for service in PLACES))
         finally:
@@ -176,6 +181,21 @@ async def _delete(system: System, stop: asyncio.Event) -> None:
             deleted = await system.api.try_to("DELETE", f"/letters/{shown['id']}")
             if deleted:
                 system.ledger.deleted[shown["id"]] = deleted["forward"]
+
+
+async def _read(system: System, stop: asyncio.Event) -> None:
+    """Somebody has his mailbox open, so that its letters are numbered and flagged."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError, TimeoutError, Closed):
+            async with await Wire.open(system.port("imap")) as wire:
+                await wire.login(ANN, PASSWORD)
+                answer = await wire.command("SELECT INBOX")
+                while answer.status != "CLOSED" and not stop.is_set():
+                    for how in "+-":
+                        answer = await wire.command(f"UID STORE 1:* {how}FLAGS.SILENT (\\Flagged)")
+                    answer = await wire.command("NOOP")
+                    await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)
 
 
 async def campaign() -> Table:

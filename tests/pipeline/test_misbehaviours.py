@@ -40,8 +40,9 @@ CLOCKS: dict[str, Any] = {
 REACHED_WITHIN, ARRIVED_WITHIN = 120.0, 90.0
 
 LOGIN = ("ann", "secret")
-# A small letter leaves in one piece with its end; a large one finds no room on the way if nobody reads.
-SMALL, LARGE = 400, 2_000_000
+# A small letter leaves in one piece with its end; a large one finds no room on the way if nobody reads: a sender's
+# socket alone takes 4 MB, and what the server's had taken before it stopped reading comes on top.
+SMALL, LARGE = 400, 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
