@@ -10,6 +10,7 @@ Each write of a job can be repeated, also late, after the job was finished by an
 began from, and letters that a later job has touched carry a higher modseq.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,20 +127,23 @@ class Numbering:
         arrived = [(uid, letter) for uid, letter, token in numbered if token == ARRIVED]
         filed = [one for one in numbered if one[2] != ARRIVED]
         at = {"folder": folder.name, "address": folder.address}
-        for start in range(0, len(arrived), _NUMBERED_AT_ONCE):
-            some = arrived[start : start + _NUMBERED_AT_ONCE]
-            ids = [letter for _, letter in some]
-            place = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
-            uid = {"$arrayElemAt": [{"$literal": [uid for uid, _ in some]}, place]}
-            await self._letters.update_many(
-                {"_id": {"$in": ids}, **at, "unnumbered": ARRIVED}, [{"$set": _numbered(folder, uid, job)}]
-            )
+        chunks = [arrived[start : start + _NUMBERED_AT_ONCE] for start in range(0, len(arrived), _NUMBERED_AT_ONCE)]
+        # Beside each other: the database has more than one processor.
+        await asyncio.gather(*(self._number_some(folder, job, at, some) for some in chunks))
         if filed:
             writes = [
                 UpdateOne({"_id": letter, **at, "unnumbered": token}, [{"$set": _numbered(folder, uid, job)}])
                 for uid, letter, token in filed
             ]
             await self._letters.bulk_write(writes, ordered=False)
+
+    async def _number_some(self, folder: Folder, job: Job, at: dict[str, Any], some: list[tuple[int, str]]) -> None:
+        """Letters that came by mail, by one update: each finds its number by its place in the list."""
+        ids = [letter for _, letter in some]
+        place = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
+        uid = {"$arrayElemAt": [{"$literal": [uid for uid, _ in some]}, place]}
+        change = [{"$set": _numbered(folder, uid, job)}]
+        await self._letters.update_many({"_id": {"$in": ids}, **at, "unnumbered": ARRIVED}, change)
 
     @reaching
     async def _bury(self, folder: Folder, job: Job) -> None:

@@ -91,7 +91,7 @@ async def a_mailbox_beside_dovecot(
     raws = list(_letters(letters))
     table = Table("", "ours", "Dovecot", "ratio")
     with dovecot(is_as_shipped=True) as peer:
-        async with run("store", "ingest") as system:
+        async with run("store", "ingest", connections_per_user=programs + clients + 10) as system:
             ours, theirs = of_system(system), of_dovecot(peer)
             await ours.add_user(ANN)
             await put(system, ANN, raws)
