@@ -27,6 +27,8 @@ from shared.mailbox.places import ARRIVED, arrival, numbered, told
 MOST_NUMBERED = 2000
 _NUMBERED_AT_ONCE = 250
 MOST_LEFT = 5000
+# Letters whose flags one write sets.
+SET_AT_ONCE = 2500
 # Rows that are read together: some 10 ms of the event loop.
 _ROWS_AT_ONCE = 4000
 MOST_CHANGED = 20_000
@@ -172,11 +174,18 @@ class Numbering:
     async def _set_flags(self, folder: Folder, job: Job) -> None:
         wanted = job["flags"]
         flags = wanted["flags"]
-        query = {"folder_id": folder.id, "$and": [_in_ranges(wanted["uids"]), _would_change(wanted["how"], flags)]}
         change = {**_change(wanted["how"], flags), "$set": {"modseq": job["modseq"]}}
         if wanted["how"] == "replace":
             change = {"$set": {"flags": flags, "modseq": job["modseq"]}}
-        await self._letters.update_many({**query, "modseq": {"$lt": job["modseq"]}}, change)
+        query = {"folder_id": folder.id, "modseq": {"$lt": job["modseq"]}}
+        would = _would_change(wanted["how"], flags)
+        # Beside each other, as numbers are given.
+        await asyncio.gather(
+            *(
+                self._letters.update_many({**query, "$and": [_in_ranges(some), would]}, change)
+                for some in _parts(wanted["uids"])
+            )
+        )
 
     # What readers see
 
@@ -270,6 +279,22 @@ def _in_ranges(ranges: Sequence[Sequence[int]]) -> dict[str, Any]:
     singles = [first for first, last in ranges if first == last]
     wide = [{"uid": {"$gte": first, "$lte": last}} for first, last in ranges if first != last]
     return {"$or": [*wide, {"uid": {"$in": singles}}]}
+
+
+def _parts(ranges: Sequence[Sequence[int]]) -> list[list[list[int]]]:
+    """Ranges in parts of SET_AT_ONCE numbers."""
+    parts: list[list[list[int]]] = [[]]
+    room = SET_AT_ONCE
+    for first, last in ranges:
+        while first <= last:
+            end = min(last, first + room - 1)
+            parts[-1].append([first, end])
+            room -= end - first + 1
+            first = end + 1
+            if not room:
+                parts.append([])
+                room = SET_AT_ONCE
+    return [part for part in parts if part]
 
 
 def _would_change(how: str, flags: Sequence[str]) -> dict[str, Any]:
