@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from services.store.folders.view import Row
 from services.store.imap import format as wire
 from services.store.imap.commands import Item, Section
+from services.store.imap.ids import email_id
 from services.store.imap.selection import flags_of
 from services.store.mime import sections
 from services.store.mime.rendering import Rendering
@@ -20,7 +21,7 @@ _ROW_ITEMS: dict[str, Callable[[Row], bytes]] = {
     "INTERNALDATE": lambda row: b"INTERNALDATE " + wire.internal_date(row.at),
     "RFC822.SIZE": lambda row: b"RFC822.SIZE %d" % row.size,
     "MODSEQ": lambda row: b"MODSEQ (%d)" % row.modseq,
-    "EMAILID": lambda row: b"EMAILID (%b)" % row.receipt_id.encode(),
+    "EMAILID": lambda row: b"EMAILID (%b)" % email_id(row).encode(),
     "THREADID": lambda row: b"THREADID NIL",
 }
 _RENDERED_ITEMS: dict[str, Callable[[Rendering], bytes]] = {
